@@ -1,0 +1,110 @@
+"""What every backend promises: a network, its contract, and how it is built."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+Task = Literal["burst", "pair", "single", "video"]
+Coding = Literal["linear", "display"]
+Alignment = Literal["homography", "flow", "none"]
+
+# Columns of the descriptor, in order. NaN is "unknown", and legal everywhere but in the first.
+DESCRIPTOR = (
+    "reference",  # 1 for the frame whose geometry the result has, else 0
+    "gain_ev",  # log2 of the factor that brought the frame to the reference's exposure
+    "shot",  # noise variance = shot * signal + read, after that factor
+    "read",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contract:
+    """What a network needs of its input; tiling and alignment read only this.
+
+    Args:
+        tasks: what the backend can be chosen for.
+        frames: how many frames it takes; None is any number.
+        alignment: how frames are brought to the reference's geometry first.
+        coding: whether frames come in linear light or sRGB-coded.
+        multiple_of: heights and widths must be multiples of it, and tiles begin on multiples.
+        receptive_radius: how far outside a cell (a square of side `multiple_of`, laid out from
+            the corner) an input pixel can lie and still change an output pixel of the cell.
+        halo: how much of that radius tiles read by default; None reads it all. Smaller where
+            the influence fades before (the measured difference stays under 1/1024).
+        order_invariant: whether the order of the frames after the reference changes no bit.
+    """
+
+    tasks: tuple[Task, ...] = ("burst",)
+    frames: int | None = None
+    alignment: Alignment = "homography"
+    coding: Coding = "linear"
+    multiple_of: int = 1
+    receptive_radius: int = 0
+    halo: int | None = None
+    order_invariant: bool = False
+
+
+class Network(nn.Module):
+    """Frames in, one picture out."""
+
+    contract: Contract
+
+    def forward(self, burst: Tensor, seen: Tensor, descriptor: Tensor) -> Tensor:
+        """Restore the reference frame.
+
+        Args:
+            burst: aligned frames, reference first, coded as the contract says, not clipped;
+                (N, F, 3, H, W) float32. Where a frame saw nothing it repeats the reference.
+            seen: how far each pixel of each frame was seen, 0 to 1; (N, F, 1, H, W).
+            descriptor: what is known of each frame, columns as in `DESCRIPTOR`, NaN where
+                unknown; (N, F, D).
+
+        Returns:
+            The picture in the burst's coding; (N, 3, H, W), not clipped.
+        """
+        raise NotImplementedError
+
+    def frame_weights(self, burst: Tensor, seen: Tensor, descriptor: Tensor) -> Tensor:
+        """Tell each frame's share of the result; same arguments as `forward`.
+
+        Returns:
+            Shares that sum to 1 over frames; (N, F). The default is the share that was seen.
+        """
+        del burst, descriptor
+        share = seen.mean(dim=(2, 3, 4))
+        return share / share.sum(dim=1, keepdim=True)
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One restoration system: a name, a config that rebuilds it, and its network.
+
+    Args:
+        name: what `--backend` takes.
+        config: a frozen, keyword-only dataclass with defaults.
+        network: makes the network from a config.
+        summary: one line for `burstfix backends`.
+        trained: whether it needs weights.
+    """
+
+    name: str
+    config: type[Any]
+    network: Callable[[Any], Network]
+    summary: str
+    trained: bool = True
+
+    def build(self, config: Any | None = None) -> Network:  # noqa: ANN401 each has its own config
+        """Make the network, in inference mode, from a config or the defaults."""
+        with torch.no_grad():
+            return self.network(config or self.config()).eval()
+
+
+def plain_descriptor(frames: int) -> Tensor:
+    """Return a descriptor that knows nothing but which frame is the reference; (1, F, D)."""
+    descriptor = torch.full((1, frames, len(DESCRIPTOR)), float("nan"))
+    descriptor[:, :, 0] = 0
+    descriptor[:, 0, 0] = 1
+    return descriptor
