@@ -7,6 +7,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from burstfix.frame import Box
+
 Task = Literal["burst", "pair", "single", "video"]
 Coding = Literal["linear", "display"]
 Alignment = Literal["homography", "flow", "none"]
@@ -35,6 +37,8 @@ class Contract:
         halo: how much of that radius tiles read by default; None reads it all. Smaller where
             the influence fades before (the measured difference stays under 1/1024).
         order_invariant: whether the order of the frames after the reference changes no bit.
+        working_bytes: memory that `forward` needs at its peak, beyond its arguments, per input
+            pixel and frame [bytes], measured; the automatic tile size rests on it.
     """
 
     tasks: tuple[Task, ...] = ("burst",)
@@ -45,6 +49,7 @@ class Contract:
     receptive_radius: int = 0
     halo: int | None = None
     order_invariant: bool = False
+    working_bytes: int = 64
 
 
 class Network(nn.Module):
@@ -66,6 +71,23 @@ class Network(nn.Module):
             The picture in the burst's coding; (N, 3, H, W), not clipped.
         """
         raise NotImplementedError
+
+    def forward_core(self, burst: Tensor, seen: Tensor, descriptor: Tensor, core: Box) -> Tensor:
+        """Restore only a part of the picture: what tiles keep of their input.
+
+        The default runs `forward` and crops. A network that can save work overrides it.
+
+        Args:
+            burst: as in `forward`.
+            seen: as in `forward`.
+            descriptor: as in `forward`.
+            core: the part, in pixels of the burst; of h x w pixels.
+
+        Returns:
+            That part of what `forward` returns; (N, 3, h, w).
+        """
+        whole: Tensor = self(burst, seen, descriptor)
+        return whole[..., core.top : core.bottom, core.left : core.right]
 
     def frame_weights(self, burst: Tensor, seen: Tensor, descriptor: Tensor) -> Tensor:
         """Tell each frame's share of the result; same arguments as `forward`.

@@ -1,0 +1,1 @@
+"""How frames lie to each other: homographies, sharpness, exposure, warping."""

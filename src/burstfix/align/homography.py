@@ -1,0 +1,176 @@
+"""Align all frames of a burst to its reference: coarse to fine, and no finer than is right."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from burstfix.align.geometry import Matrix, plausible, to_full, to_level
+from burstfix.align.refine import Stage, Template, refine
+from burstfix.align.start import LONGEST, coarse
+from burstfix.frame import Size
+
+Picture = NDArray[np.float32]
+
+WORKING_SIDE = 1024  # longer side, about, of the pictures that alignment compares
+SMALL = Stage(sigma=1.5, stride=1, freedoms=4, moments=False, steps=4)
+MIDDLE = Stage(sigma=2.0, stride=1, freedoms=8, moments=False, steps=4)
+FINE = Stage(sigma=2.0, stride=3, freedoms=8, moments=True, steps=3)
+
+DETAIL = (2.0, 8.0)  # Gaussians, in working pixels, between which detail is correlated
+MIN_CORRELATION = 0.12
+SIGNIFICANT = 6.0  # standard deviations of the correlation of unlike pictures
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """How one frame lies to the reference.
+
+    Args:
+        source_from_reference: takes the reference's (x, y) to the frame's, in full-resolution
+            pixels; (3, 3) float64. The identity where the frame could not be aligned.
+        correlation: of fine detail in what both frames saw, after alignment; -1 to 1. Noise
+            and different blur lower it, so compare it within a burst only.
+        ok: whether the frame shows the reference's scene, there.
+    """
+
+    source_from_reference: Matrix
+    correlation: float
+    ok: bool
+
+
+def reduction_for(size: Size) -> int:
+    """Return the side of the blocks over which `align_burst` wants pictures averaged.
+
+    Args:
+        size: (height, width) of the full pictures.
+    """
+    return max(1, round(max(size) / WORKING_SIDE))
+
+
+def align_burst(
+    luminances: Sequence[Picture], reference: int, *, factor: int, size: Size
+) -> list[Alignment]:
+    """Find how every frame lies to the reference.
+
+    Frames that do not align with the reference directly are tried once more from where the
+    frames next to them in the burst lie.
+
+    Args:
+        luminances: linear light of each frame, averaged over blocks of factor x factor pixels
+            from the top left corner; 0 to 1, (h, w) float32 each.
+        reference: which frame the others are aligned to.
+        factor: side of the blocks in pixels, from `reduction_for`.
+        size: (height, width) of the full pictures.
+
+    Returns:
+        One alignment a frame; the reference's is the identity.
+    """
+    aligner = _Aligner(luminances[reference], factor, size)
+    found: list[Alignment] = []
+    for index, luminance in enumerate(luminances):
+        if index == reference:
+            found.append(Alignment(np.eye(3), 1.0, True))
+        else:
+            found.append(aligner.align(luminance))
+    for index, alignment in enumerate(found):
+        near = [other for other in found[max(0, index - 1) : index + 2] if other.ok]
+        if not alignment.ok and near:
+            found[index] = aligner.align(
+                luminances[index], [other.source_from_reference for other in near]
+            )
+    return found
+
+
+class _Aligner:
+    """The reference, prepared on all levels.
+
+    Args:
+        luminance: of the reference; (h, w).
+        factor: full-resolution pixels along the side of one of its pixels.
+        size: (height, width) of the full picture.
+    """
+
+    def __init__(self, luminance: Picture, factor: int, size: Size) -> None:
+        self.factor = factor
+        self.size = size
+        self.coarsest = 1
+        while max(luminance.shape) // self.coarsest > LONGEST:
+            self.coarsest *= 2
+        middle = max(1, self.coarsest // 2)
+        self.levels = [(self.coarsest, SMALL), (middle, MIDDLE), (1, FINE)]
+        self.start = shrink(luminance, self.coarsest)
+        self.templates = [Template(shrink(luminance, by), stage) for by, stage in self.levels]
+
+    def align(self, luminance: Picture, starts: Sequence[Matrix] = ()) -> Alignment:
+        """Align one frame, from the given starts or else from phase correlation."""
+        pictures = [shrink(luminance, by) for by, _ in self.levels]
+        if not starts:
+            full = self.factor * self.coarsest
+            starts = [to_full(matrix, full) for matrix in coarse(self.start, pictures[0])]
+        best = Alignment(np.eye(3), 0.0, False)
+        for begin in starts:
+            found = self._refine(pictures, begin)
+            if found.correlation > best.correlation:
+                best = found
+            if best.ok:
+                break
+        return best
+
+    def _refine(self, pictures: Sequence[Picture], source_from_reference: Matrix) -> Alignment:
+        """Refine on every level, and judge."""
+        failed = Alignment(np.eye(3), 0.0, False)
+        matrix = source_from_reference
+        for (by, _), template, picture in zip(self.levels, self.templates, pictures, strict=True):
+            smooth = template.smooth(picture)
+            level = refine(template, smooth, to_level(matrix, self.factor * by))
+            matrix = to_full(level, self.factor * by)
+            if not plausible(matrix, self.size):
+                return failed
+        light, seen = template.warp(smooth, level)
+        correlation = detail_correlation(template.light, light, seen, template.stage)
+        spots = seen.sum() * (template.stage.stride / template.stage.sigma) ** 2 / (4 * np.pi)
+        ok = bool(correlation >= max(MIN_CORRELATION, SIGNIFICANT / np.sqrt(spots + 1)))
+        return Alignment(matrix if ok else np.eye(3), correlation, ok)
+
+
+def detail_correlation(
+    reference: Picture, frame: Picture, seen: NDArray[np.bool_], stage: Stage
+) -> float:
+    """Correlate the fine detail of two aligned pictures where both were seen.
+
+    Args:
+        reference: luminance, smoothed and thinned out by a `Template`; (h, w).
+        frame: the other, laid onto it; (h, w).
+        seen: where to look; (h, w).
+        stage: of the template.
+
+    Returns:
+        From -1 to 1; 0 where there is nothing to compare.
+    """
+    sigma = float(np.sqrt(DETAIL[1] ** 2 - stage.sigma**2) / stage.stride)
+    weight = seen.astype(np.float32)
+    around = cv2.GaussianBlur(weight, (0, 0), sigma) + 1e-6
+    one, other = (
+        (light - cv2.GaussianBlur(light * weight, (0, 0), sigma) / around) * weight
+        for light in (reference, frame)
+    )
+    # Each place counts alike, so that one lamp does not decide.
+    powers = [cv2.GaussianBlur(p * p, (0, 0), 2 * sigma) for p in (one, other)]
+    floors = [0.05 * float(power.mean()) + 1e-12 for power in powers]
+    one, other = (
+        p / np.sqrt(power + floor)
+        for p, power, floor in zip((one, other), powers, floors, strict=True)
+    )
+    return float((one * other).sum() / (np.linalg.norm(one) * np.linalg.norm(other) + 1e-12))
+
+
+def shrink(luminance: Picture, by: int) -> Picture:
+    """Average a picture over blocks of by x by pixels, leaving out what fills no block."""
+    if by == 1:
+        return luminance
+    height, width = luminance.shape[0] // by, luminance.shape[1] // by
+    whole = luminance[: height * by, : width * by]
+    return np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA))

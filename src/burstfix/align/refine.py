@@ -1,0 +1,197 @@
+"""Bring a rough homography to a few hundredths of a pixel, by Gauss-Newton steps.
+
+Shaken frames have no common sharp detail to lock onto. What they share is where the light's
+centre of gravity went: a blur kernel (PSF) shifts low frequencies w by its centroid, and bends
+the phase by its third moments times w^3. So pictures are smoothed first, and the second and
+third moments in which the two PSFs differ are solved for together with the homography: to this
+order, only the centroid remains in it.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from burstfix.align.geometry import Matrix, corner_error
+from burstfix.align.sampling import project, sample
+from burstfix.frame import Box, Size
+
+Picture = NDArray[np.float32]
+
+CLIPPED = 0.95  # smoothed luminance from where light may be lost
+CONVERGED = 0.01  # pixels of the level that a last step moves the corners
+ROBUST = 3.0  # residuals, in robust standard deviations, that count half of what they say
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """How one level of the pyramid is aligned.
+
+    Args:
+        sigma: of the Gaussian that smooths both pictures, in pixels of the level.
+        stride: every stride-th pixel of a row and column is compared.
+        freedoms: 4 for turn, scale and shift; 8 for a homography.
+        moments: whether to solve for the difference of the PSFs too.
+        steps: Gauss-Newton steps, at most.
+    """
+
+    sigma: float
+    stride: int
+    freedoms: int
+    moments: bool
+    steps: int
+
+
+class Template:
+    """The reference at one level, ready to compare frames with.
+
+    Args:
+        luminance: linear light of the reference, averaged over blocks; (h, w).
+        stage: how to compare.
+    """
+
+    def __init__(self, luminance: Picture, stage: Stage) -> None:
+        self.stage = stage
+        self.size: Size = (luminance.shape[0], luminance.shape[1])
+        self.margin = int(np.ceil(2.5 * stage.sigma)) + 1
+        smooth = self.smooth(luminance)
+        self.light = self._pick(smooth)
+        self.box = Box.whole(self.size)
+        self.basis = self._basis(smooth)  # (P, n)
+        x, y = (np.arange(0, side, stage.stride, dtype=np.float64) for side in self.size[::-1])
+        self.inside = self._inside(x[None, :], y[:, None])
+
+    def smooth(self, luminance: Picture) -> Picture:
+        """Smooth a picture as this level wants it."""
+        return np.asarray(cv2.GaussianBlur(luminance, (0, 0), self.stage.sigma))
+
+    def _pick(self, picture: Picture) -> Picture:
+        """Take the pixels that are compared."""
+        stride = self.stage.stride
+        return np.ascontiguousarray(picture[::stride, ::stride])
+
+    def _inside(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Tell which points lie inside the picture and away from its border."""
+        height, width = self.size
+        far = self.margin
+        inside = (x >= far) & (x <= width - 1 - far) & (y >= far) & (y <= height - 1 - far)
+        return np.asarray(inside)
+
+    def _basis(self, smooth: Picture) -> Picture:
+        """Return how each unknown changes the picture; (P, n), homography first."""
+        height, width = self.size
+        half = np.hypot(height, width) / 2
+        x = ((np.arange(width, dtype=np.float32) - (width - 1) / 2) / half)[None, :]
+        y = ((np.arange(height, dtype=np.float32) - (height - 1) / 2) / half)[:, None]
+        x, y = self._pick(np.broadcast_to(x, self.size)), self._pick(np.broadcast_to(y, self.size))
+        slope_x, slope_y = _slopes(smooth)
+        gx, gy = self._pick(slope_x) * np.float32(half), self._pick(slope_y) * np.float32(half)
+        swell = x * gx + y * gy
+        if self.stage.freedoms == 4:
+            rows = [swell, x * gy - y * gx, gx, gy]
+        else:
+            rows = [x * gx, y * gx, gx, x * gy, y * gy, gy, -x * swell, -y * swell]
+        rows += [self.light, np.ones_like(self.light)]
+        if self.stage.moments:
+            xx, xy = _slopes(slope_x)
+            yy = _slopes(slope_y)[1]
+            rows += [self._pick(p) for p in (xx, xy, yy, *_slopes(xx), *_slopes(yy))]
+        return np.stack([row.ravel() for row in rows])
+
+    def warp(
+        self, smooth: Picture, frame_from_reference: Matrix
+    ) -> tuple[Picture, NDArray[np.bool_]]:
+        """Lay a frame onto the reference.
+
+        Args:
+            smooth: the frame, smoothed; (h, w).
+            frame_from_reference: in pixels of this level.
+
+        Returns:
+            The frame at the points that are compared, and which of them both frames saw.
+        """
+        x, y = project(frame_from_reference, self.box, self.stage.stride)
+        seen = self._inside(x.numpy(), y.numpy()) & self.inside
+        return sample(torch.from_numpy(smooth)[None], x, y)[0].numpy(), seen
+
+
+def refine(template: Template, smooth: Picture, frame_from_reference: Matrix) -> Matrix:
+    """Improve a homography.
+
+    Args:
+        template: the reference at this level.
+        smooth: the frame at this level, smoothed by `template.smooth`; (h, w).
+        frame_from_reference: where to begin, in pixels of this level.
+
+    Returns:
+        The same, improved; not finite where the pictures do not determine it.
+    """
+    matrix = frame_from_reference
+    for _ in range(template.stage.steps):
+        light, seen = template.warp(smooth, matrix)
+        unknowns = _solve(template, light, seen)
+        if not np.isfinite(unknowns).all():
+            return np.full((3, 3), np.nan)
+        before, matrix = matrix, matrix @ np.linalg.inv(_step(template, unknowns))
+        matrix = matrix / matrix[2, 2]
+        if corner_error(before, matrix, template.size) < CONVERGED:
+            break
+    return matrix
+
+
+def _solve(template: Template, light: Picture, seen: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the unknowns, in the order of the basis, that best explain a frame's difference."""
+    weight = (seen & (template.light < CLIPPED) & (light < CLIPPED)).astype(np.float32)
+    basis, unknowns = template.basis, template.basis.shape[0]
+    total = float(weight.sum())
+    if total < 50 * unknowns:
+        return np.full(unknowns, np.nan)
+    gain = _slope(template.light, light, weight)
+    if not gain > 1e-3:
+        return np.full(unknowns, np.nan)
+    difference = light / np.float32(gain) - template.light
+    difference -= np.float32((difference * weight).sum() / total)
+    some = difference[::3, ::3][weight[::3, ::3] > 0]
+    spread = 1.4826 * float(np.median(np.abs(some))) + 1e-6
+    weight /= 1 + np.square(difference / np.float32(ROBUST * spread))
+    weighted = basis * weight.ravel()
+    normal = (weighted @ basis.T).astype(np.float64)
+    right = (weighted @ difference.ravel()).astype(np.float64)
+    scale = np.sqrt(np.maximum(np.diag(normal), 1e-30))
+    normal /= np.outer(scale, scale)
+    normal[np.diag_indices(unknowns)] += 1e-6
+    return np.asarray(np.linalg.solve(normal, right / scale) / scale)
+
+
+def _slope(reference: Picture, light: Picture, weight: Picture) -> float:
+    """Return the factor that takes the reference's contrast to the frame's."""
+    total = weight.sum()
+    centered = (reference - (reference * weight).sum() / total) * weight
+    return float((centered * light).sum() / ((centered * reference).sum() + 1e-12))
+
+
+def _step(template: Template, unknowns: NDArray[np.float64]) -> Matrix:
+    """Return 1 + the step that the unknowns mean, in pixels of the level."""
+    height, width = template.size
+    half = np.hypot(height, width) / 2
+    normalized_from_level = np.array(
+        [[1 / half, 0, -(width - 1) / 2 / half], [0, 1 / half, -(height - 1) / 2 / half], [0, 0, 1]]
+    )
+    if template.stage.freedoms == 4:
+        swell, turn, right, down = unknowns[:4]
+        move = np.array([[swell, -turn, right], [turn, swell, down], [0, 0, 0]])
+    else:
+        move = np.append(unknowns[:8], 0).reshape(3, 3)
+    return np.asarray(
+        np.linalg.inv(normalized_from_level) @ (np.eye(3) + move) @ normalized_from_level
+    )
+
+
+def _slopes(picture: Picture) -> tuple[Picture, Picture]:
+    """Return the derivatives along x and y, per pixel."""
+    return (
+        np.asarray(cv2.Sobel(picture, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8)),
+        np.asarray(cv2.Sobel(picture, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8)),
+    )

@@ -1,0 +1,133 @@
+"""Lay the frames of a burst onto the reference, box by box, at its exposure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from burstfix.align.geometry import Matrix, apply, corner_error
+from burstfix.align.sampling import MARGIN, project, sample
+from burstfix.frame import Box, Frame, Size
+
+UNSEEN_BORDER = 2  # pixels at a frame's border where the kernel would make up light
+BRIGHTER_GAIN = 0.95  # frames exposed longer than this gain says lose highlights the reference has
+SATURATED = 0.99  # of linear light, from where a channel may be clipped
+WHOLE_SHIFT = 0.01  # corner error in pixels below which a frame is copied, not resampled
+
+
+@dataclass(frozen=True)
+class AlignedBurst:
+    """The frames of a burst in the reference's geometry and exposure, read box by box.
+
+    Args:
+        frames: the reference first.
+        source_from_reference: takes the reference's (x, y) to each frame's, in pixels; (3, 3)
+            each, the first the identity.
+        gains: what each frame's light is multiplied by; the first is 1.
+    """
+
+    frames: Sequence[Frame]
+    source_from_reference: Sequence[Matrix]
+    gains: Sequence[float]
+
+    def __post_init__(self) -> None:
+        if not len(self.frames) == len(self.source_from_reference) == len(self.gains) > 0:
+            raise ValueError("A burst needs one homography and one gain for each frame.")
+
+    @property
+    def size(self) -> Size:
+        """(height, width) of the reference."""
+        return self.frames[0].size
+
+    def read(self, box: Box) -> tuple[Tensor, Tensor]:
+        """Read a box of the reference's grid from every frame.
+
+        Args:
+            box: inside the reference.
+
+        Returns:
+            Linear light, (F, 3, h, w), the reference to the bit; and how far each pixel was
+            seen, 0 to 1, (F, 1, h, w). Where a frame saw nothing it repeats the reference.
+        """
+        height, width = box.size
+        burst = torch.empty((len(self.frames), 3, height, width))
+        seen = torch.ones((len(self.frames), 1, height, width))
+        burst[0] = self.frames[0].read(box)
+        for index in range(1, len(self.frames)):
+            self._read_frame(index, box, burst, seen)
+        return burst, seen
+
+    def _read_frame(self, index: int, box: Box, burst: Tensor, seen: Tensor) -> None:
+        """Fill in one frame."""
+        frame, gain = self.frames[index], self.gains[index]
+        matrix = self.source_from_reference[index]
+        shift = whole_shift(matrix, self.size)
+        light, mask = _shifted(frame, shift, box) if shift else _warped(frame, matrix, box)
+        if light is None or mask is None:
+            burst[index] = burst[0]
+            seen[index] = 0
+            return
+        if gain < BRIGHTER_GAIN:
+            mask &= light.amax(dim=0) < SATURATED
+        if gain != 1:
+            light = light * gain
+        if mask.all():
+            burst[index] = light
+        else:
+            torch.where(mask, light, burst[0], out=burst[index])
+            seen[index, 0] = mask
+
+
+def whole_shift(source_from_reference: Matrix, size: Size) -> tuple[int, int] | None:
+    """Return (down, right) where a homography is a shift by whole pixels, else None."""
+    right, down = np.rint(apply(source_from_reference, np.zeros((1, 2)))[0])
+    shift = np.array([[1, 0, right], [0, 1, down], [0, 0, 1]])
+    if corner_error(source_from_reference, shift, size) > WHOLE_SHIFT:
+        return None
+    return int(down), int(right)
+
+
+def _shifted(frame: Frame, shift: tuple[int, int], box: Box) -> tuple[Tensor | None, Tensor | None]:
+    """Read a frame that lies whole pixels away; None where it saw nothing of the box."""
+    wanted = box.shift(*shift)
+    known = wanted.intersect(Box.whole(frame.size))
+    if known.empty:
+        return None, None
+    light = torch.zeros((3, *box.size))
+    mask = torch.zeros(box.size, dtype=torch.bool)
+    rows = slice(known.top - wanted.top, known.bottom - wanted.top)
+    columns = slice(known.left - wanted.left, known.right - wanted.left)
+    light[:, rows, columns] = frame.read(known)
+    mask[rows, columns] = True
+    return light, mask
+
+
+def _warped(frame: Frame, matrix: Matrix, box: Box) -> tuple[Tensor | None, Tensor | None]:
+    """Resample a frame onto the box; None where it saw nothing of it."""
+    x, y = project(matrix, box)
+    height, width = frame.size
+    left, right = (float(extreme) for extreme in torch.aminmax(x))
+    top, bottom = (float(extreme) for extreme in torch.aminmax(y))
+    if not np.isfinite([left, right, top, bottom]).all():
+        return None, None
+    reach = MARGIN + 1
+    needed = Box(
+        int(np.floor(max(top, 0))) - reach,
+        int(np.floor(max(left, 0))) - reach,
+        int(np.ceil(min(bottom, height))) + reach + 1,
+        int(np.ceil(min(right, width))) + reach + 1,
+    ).intersect(Box.whole(frame.size))
+    if needed.empty:
+        return None, None
+    mask = _within(x, UNSEEN_BORDER, width) & _within(y, UNSEEN_BORDER, height)
+    if not mask.any():
+        return None, None
+    light = sample(frame.read(needed), x.sub_(needed.left), y.sub_(needed.top))
+    return light, mask
+
+
+def _within(position: Tensor, border: int, length: int) -> Tensor:
+    """Tell which positions lie `border` pixels or more inside a row or column."""
+    return (position >= border) & (position <= length - 1 - border)

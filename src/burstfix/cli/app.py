@@ -1,0 +1,68 @@
+"""The command line: its commands, and the one place where an error becomes a message."""
+
+import signal
+import sys
+import traceback
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from burstfix import __version__
+from burstfix.cli import backends, burst, synth
+from burstfix.errors import INTERRUPTED, BurstfixError
+
+app = typer.Typer(
+    help="Fuse a burst of hand-held photographs into one sharp, clean picture.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain help: quicker, and the same in a pipe
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(name="burst", epilog=burst.EXAMPLES, no_args_is_help=True)(burst.burst)
+app.command(name="backends")(backends.backends)
+app.add_typer(synth.app, name="synth")
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Fuse a burst of hand-held photographs into one sharp, clean picture."""
+    if version:
+        typer.echo(f"burstfix {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line."""
+    signal.signal(signal.SIGTERM, _stop)  # so that temporary files are removed
+    try:
+        app()
+    except BurstfixError as error:
+        _fail(f"{error.what}\n{error.mend}", error.exit_code)
+    except KeyboardInterrupt:
+        _fail("Interrupted; nothing half-written is left.", INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 the last stop: users get a sentence, not a traceback
+        _fail(
+            f"burstfix has a fault: {type(error).__name__}: {error}\n"
+            "Run the command again with --debug and report what it prints.",
+            1,
+        )
+
+
+def _fail(message: str, exit_code: int) -> None:
+    if "--debug" in sys.argv[1:]:
+        traceback.print_exc()
+    typer.secho(message, fg="red", err=True)
+    raise SystemExit(exit_code)
+
+
+def _stop(signum: int, _: FrameType | None) -> None:
+    raise SystemExit(128 + signum)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""From what was typed to bursts of files, and from bursts to the names of their pictures."""
+
+import glob
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from burstfix.errors import InputError, UsageError
+
+RASTER_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".webp", ".avif"})
+RAW_SUFFIXES = frozenset(
+    ".3fr .ari .arw .bay .cap .cr2 .cr3 .crw .dcr .dcs .dng .erf .fff .gpr .iiq .k25 .kdc .mdc"
+    " .mef .mos .mrw .nef .nrw .orf .pef .ptx .raf .raw .rw2 .rwl .sr2 .srf .srw .x3f".split()
+)
+NAME_FIELDS = ("stem", "first", "last", "n", "date", "backend", "ext")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BurstFiles:
+    """The files of one burst, in order, and the folder they were found in if one was named."""
+
+    files: tuple[Path, ...]
+    folder: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """What a person would call it: the folder's name, else the first file's stem."""
+        return self.folder.resolve().name if self.folder else self.files[0].stem
+
+
+def find_bursts(arguments: Sequence[str | Path]) -> tuple[list[BurstFiles], list[str]]:
+    """Expand files, folders and globs to bursts: all files named are one, each folder is one.
+
+    Globs are expanded here too, since Windows shells do not; a file whose name contains
+    brackets is taken literally where it exists.
+
+    Returns:
+        The bursts, and notes on files that were left out (JPEG beside its raw file).
+
+    Raises:
+        InputError: something does not exist, or a folder has no picture.
+    """
+    loose: list[Path] = []
+    bursts: list[BurstFiles] = []
+    notes: list[str] = []
+    for path in (found for argument in arguments for found in _expand(argument)):
+        if path.is_dir():
+            files, left_out = _pictures_in(path)
+            bursts.append(BurstFiles(files=tuple(files), folder=path))
+            notes += left_out
+        else:
+            loose.append(path)
+    if loose:
+        bursts.insert(0, BurstFiles(files=tuple(_refuse_repeats(loose))))
+    return bursts, notes
+
+
+def natural_key(path: Path) -> tuple[tuple[int, int | str], ...]:
+    """Sort key under which IMG_9 comes before IMG_10."""
+    parts = re.split(r"(\d+)", path.name.casefold())
+    return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in parts if part)
+
+
+def name_outputs(template: Path, bursts: Sequence[BurstFiles], backend: str) -> list[Path]:
+    """Decide where each burst's picture goes.
+
+    Args:
+        template: a file name; a folder (one that exists, or a name without a suffix); or a
+            name with fields in braces: {stem} {first} {last} {n} {date} {backend} {ext}.
+        bursts: what is to be restored.
+        backend: fills {backend}.
+
+    Raises:
+        UsageError: an unknown field, or two bursts would write the same file.
+    """
+    folder_wanted = template.is_dir() or (not template.suffix and "{" not in template.name)
+    if folder_wanted:
+        outputs = [template / f"{burst.name}.png" for burst in bursts]
+    else:
+        outputs = [_fill(template, burst, backend) for burst in bursts]
+    for path, count in Counter(str(path).casefold() for path in outputs).items():
+        if count > 1:
+            raise UsageError(
+                f"{count} bursts would be written to the same file, {path}.",
+                "Give a folder as -o, or use {stem} in its name, and give the bursts' folders "
+                "different names.",
+            )
+    return outputs
+
+
+def _expand(argument: str | Path) -> list[Path]:
+    if Path(argument).exists():
+        return [Path(argument)]
+    if glob.has_magic(str(argument)):
+        matches = sorted((Path(match) for match in glob.glob(str(argument))), key=natural_key)
+        if matches:
+            return matches
+        raise InputError(f"No file matches {argument}.", "Check the pattern and the folder.")
+    raise InputError(f"{argument} does not exist.", "Check the name and the folder.")
+
+
+def _pictures_in(folder: Path) -> tuple[list[Path], list[str]]:
+    """List a folder's pictures in natural order; a raw file stands for the JPEG beside it."""
+    known = [
+        path
+        for path in sorted(folder.iterdir(), key=natural_key)
+        if path.is_file()
+        and not path.name.startswith(".")
+        and path.suffix.lower() in RASTER_SUFFIXES | RAW_SUFFIXES
+    ]
+    raw_stems = {path.stem for path in known if path.suffix.lower() in RAW_SUFFIXES}
+    developed = [
+        path for path in known if path.stem in raw_stems and path.suffix.lower() in RASTER_SUFFIXES
+    ]
+    files = [path for path in known if path not in developed]
+    if not files:
+        raise InputError(
+            f"{folder} holds no picture.", "Name a folder with raw files, JPEG, PNG, TIFF or WebP."
+        )
+    notes = []
+    if developed:
+        notes = [f"{folder}: took the raw files, not the {len(developed)} pictures beside them."]
+    return files, notes
+
+
+def _refuse_repeats(files: list[Path]) -> list[Path]:
+    for path, count in Counter(path.resolve() for path in files).items():
+        if count > 1:
+            raise UsageError(f"{path} was given {count} times.", "Name each frame once.")
+    return files
+
+
+def _fill(template: Path, burst: BurstFiles, backend: str) -> Path:
+    fields = {
+        "stem": burst.name,
+        "first": burst.files[0].stem,
+        "last": burst.files[-1].stem,
+        "n": str(len(burst.files)),
+        "backend": backend,
+        "ext": template.suffix.lstrip(".") or "png",
+    }
+    text = str(template)
+    if "{date}" in text:
+        fields["date"] = _date_of(burst.files[0])
+    try:
+        return Path(text.format_map(fields))
+    except (KeyError, ValueError, IndexError) as error:
+        raise UsageError(
+            f"-o {template} has a field that is not known.",
+            "Known are " + " ".join(f"{{{name}}}" for name in NAME_FIELDS) + ".",
+        ) from error
+
+
+def _date_of(path: Path) -> str:
+    from burstfix.io.decode import probe  # only where {date} asks for it
+
+    taken = probe([path])[0].metadata.taken
+    if taken is None:
+        raise InputError(
+            f"{path.name} does not tell when it was taken.", "Leave {date} out of the name."
+        )
+    return taken.strftime("%Y-%m-%d")

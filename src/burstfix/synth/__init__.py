@@ -1,0 +1,1 @@
+"""Degraded bursts with known truth, to train on and to measure with."""

@@ -1,0 +1,367 @@
+"""Batches of degraded bursts with their truth, to train networks on; on any device."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from burstfix import color
+from burstfix.synth import camera, motion, psf, sensor
+from burstfix.synth.plan import BurstSettings, Choices, Plan, draw_plan
+from burstfix.synth.resample import pixel_grid, sample, transform
+
+GUARD = 8  # px around the crop: room for shifts, demosaicing and the aligning resample
+MARGIN = 24  # px around that: what the largest shakes bring in
+MOMENTS = 32  # of the exposure, where the camera also turns
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyntheticBurst:
+    """N bursts of F frames as a backend gets them: read, aligned, exposures matched.
+
+    Light is linear as a reader of the files would find it: where a burst went through an unknown
+    tone curve and JPEG, truth went through the same curve.
+
+    Args:
+        frames: linear light, reference first; (N, F, 3, h, w). Where a frame saw nothing it
+            repeats the reference.
+        truth: what a steady, noiseless camera would have recorded as the reference, at most 1;
+            (N, 3, h, w).
+        seen: 1 where a frame saw the scene, else 0; (N, F, 1, h, w).
+        descriptor: columns as in `backends.base.DESCRIPTOR`, NaN is unknown; (N, F, 4).
+        psfs: blur of each frame, about its centroid; where the camera turned or a thing moved,
+            that of the still scene at the centre of the frame; (N, F, k, k).
+        source_from_reference: what alignment left over, without its parallax; (N, F, 3, 3).
+    """
+
+    frames: Tensor
+    truth: Tensor
+    seen: Tensor
+    descriptor: Tensor
+    psfs: Tensor
+    source_from_reference: Tensor
+
+
+def photo_side(settings: BurstSettings) -> int:
+    """Return the least side of the photographs that `synthesize` takes [px]."""
+    return settings.crop + 2 * (GUARD + MARGIN)
+
+
+def synthesize(
+    photos: Tensor, settings: BurstSettings, generator: torch.Generator, frames: int
+) -> SyntheticBurst:
+    """Degrade photographs into bursts; one crop of each becomes one burst.
+
+    The same photographs, settings and state of the generator give the same bursts, to the bit
+    on a CPU.
+
+    Args:
+        photos: linear light, 1 = white, at least `photo_side` a side; (N, 3, H, W).
+        settings: how strong and how frequent every degradation is.
+        generator: draws everything; same device as `photos`.
+        frames: in each burst.
+
+    Returns:
+        The bursts, on the same device.
+    """
+    plan = draw_plan(len(photos), frames, settings, generator)
+    scenes = _scenes(photos, settings, plan)
+    others = scenes.roll(1, dims=0).flip(-1)
+    scenes = sensor.restore_highlights(scenes, others, plan.highlight)
+    scenes = scenes * plan.brightness.view(-1, 1, 1, 1)
+    # Only now: what moves or is foreign is as bright as the scene that it comes into.
+    others = others * plan.brightness.view(-1, 1, 1, 1)
+    still, met = _met_scenes(
+        scenes, others, frames=frames, settings=settings, plan=plan, generator=generator
+    )
+    paths = _paths(settings, plan, generator)
+    light = _expose(scenes, met, paths, settings=settings, plan=plan, generator=generator)
+    recorded = _record(light, settings, plan, generator)
+    aligned, homographies = _align(recorded, settings, plan, generator)
+    gain_ev = _match_exposure(aligned, plan)
+    seen = _seen(aligned, settings, plan, generator)
+    inner = slice(GUARD + MARGIN, GUARD + MARGIN + settings.crop)
+    return SyntheticBurst(
+        frames=torch.where(seen > 0, aligned, aligned[:, :1]),
+        truth=_code_truth(still[..., inner, inner].clamp(0, 1), plan),
+        seen=seen,
+        descriptor=_descriptor(gain_ev, plan),
+        psfs=psf.splat(paths, settings.psf_size).view(
+            *plan.extent.shape, settings.psf_size, settings.psf_size
+        ),
+        source_from_reference=homographies,
+    )
+
+
+def _scenes(photos: Tensor, settings: BurstSettings, plan: Plan) -> Tensor:
+    """Cut a square from every photograph, in one of eight orientations; (N, 3, s, s)."""
+    side = photo_side(settings)
+    if min(photos.shape[-2:]) < side:
+        raise ValueError(f"Photographs must have {side} px a side for crops of {settings.crop}.")
+    squares = []
+    for photo, choice in zip(photos, plan.choices, strict=True):
+        top = int(choice.top * (photo.shape[-2] - side + 1))
+        left = int(choice.left * (photo.shape[-1] - side + 1))
+        square = photo[:, top : top + side, left : left + side].rot90(choice.turn % 4, (1, 2))
+        squares.append(square.flip(-1) if choice.turn >= 4 else square)
+    return torch.stack(squares)
+
+
+def _met_scenes(
+    scenes: Tensor,
+    others: Tensor,
+    *,
+    frames: int,
+    settings: BurstSettings,
+    plan: Plan,
+    generator: torch.Generator,
+) -> tuple[Tensor, dict[int, Tensor]]:
+    """Let things move and frames go astray.
+
+    Returns:
+        The scenes at the reference's moment (N, 3, s, s), and, of those bursts alone where frames
+        meet different scenes, what each meets (F, 3, s, s).
+    """
+    still, met = scenes.clone(), {}
+    for n, choice in enumerate(plan.choices):
+        if not choice.moving and choice.ruined is None:
+            continue
+        here = scenes[n].expand(frames, -1, -1, -1)
+        if choice.moving:
+            still[n], here = _cross(scenes[n], others[n], frames, settings, generator)
+        if choice.ruined is not None:
+            here = here.clone()
+            here[choice.ruined] = _ruin(here[choice.ruined], others[n], choice, generator)
+        met[n] = here
+    return still, met
+
+
+def _cross(
+    scene: Tensor, other: Tensor, frames: int, settings: BurstSettings, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Move a piece of another photograph over a scene: at the reference's moment, at each."""
+    device = generator.device
+    mask = motion.blobs(1, scene.shape[-2:], generator)
+    velocity = settings.velocity_px * torch.randn(1, 1, 2, generator=generator, device=device)
+    moment = torch.randperm(frames, generator=generator, device=device).float()
+    positions = velocity * (moment - moment[0]).view(1, -1, 1)
+    layers = (scene[None], other[None], mask, positions, 0.3 * velocity[:, 0])
+    return torch.lerp(scene, other, mask[0]), motion.move_layer(*layers)[0]
+
+
+def _ruin(scene: Tensor, other: Tensor, choice: Choices, generator: torch.Generator) -> Tensor:
+    """Return what a useless frame meets; (3, s, s)."""
+    if choice.ruin == "foreign":
+        return other
+    if choice.ruin == "dark":
+        return scene * 0.03
+    angle = 2 * math.pi * torch.rand(1, generator=generator, device=generator.device)
+    offset = 20 * torch.cat([angle.cos(), angle.sin()])
+    grid = pixel_grid(scene.shape[-2:], device=scene.device, dtype=scene.dtype)
+    return sample(scene[None], (grid + offset)[None], "bilinear")[0]
+
+
+def _paths(settings: BurstSettings, plan: Plan, generator: torch.Generator) -> Tensor:
+    """Draw the shake or defocus of every frame, centred [px]; (N * F, steps, 2)."""
+    extent, kind, defocus = plan.extent.flatten(), plan.kind.flatten(), plan.defocus.flatten()
+    damping, length = torch.rand(2, generator=generator, device=generator.device).tolist()
+    walks = psf.random_walk_paths(len(extent), generator=generator, damping=0.9 + 0.08 * damping)
+    smooth = psf.matern_paths(len(extent), generator=generator, length=0.15 + 0.45 * length)
+    discs = psf.disc_paths(len(extent), device=extent.device)
+    is_disc = kind < settings.disc_share
+    paths = torch.where((kind > 1 - settings.matern_share).view(-1, 1, 1), smooth, walks)
+    paths = torch.where(is_disc.view(-1, 1, 1), discs, paths)
+    extent = torch.where(is_disc, extent * 0.4, extent)  # else nothing at all would be left
+    scatter = torch.randn(paths.shape, generator=generator, device=paths.device)
+    jitter = scatter * (defocus * (extent > 1) * ~is_disc).view(-1, 1, 1)
+    return psf.fit_paths(paths, extent, size=settings.psf_size, jitter=jitter)
+
+
+def _expose(
+    scenes: Tensor,
+    met: dict[int, Tensor],
+    paths: Tensor,
+    *,
+    settings: BurstSettings,
+    plan: Plan,
+    generator: torch.Generator,
+) -> Tensor:
+    """Blur the scene of every frame and place it on the sensor; (N, F, 3, w, w)."""
+    count, frames = plan.extent.shape
+    side = scenes.shape[-1]
+    placed = psf.splat(paths + plan.shift.view(-1, 1, 2), settings.psf_size + 2 * GUARD)
+    blurs = psf.spectra(placed, (side, side)).view(count, frames, 1, side, side // 2 + 1)
+    light = _inner_light(torch.fft.rfft2(scenes).unsqueeze(1) * blurs)
+    for n, choice in enumerate(plan.choices):
+        here = met.get(n, scenes[n : n + 1])
+        if choice.rotating:
+            each = here.expand(frames, -1, -1, -1)
+            own = paths.view(count, frames, -1, 2)[n]
+            turned = _turn(each, own, plan.shift[n], settings, generator)
+            light[n] = turned[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
+        elif n in met:
+            light[n] = _inner_light(torch.fft.rfft2(here) * blurs[n])
+    return light
+
+
+def _inner_light(spectra: Tensor) -> Tensor:
+    """Transform half spectra (..., s, s // 2 + 1) back, without the margin; (..., w, w)."""
+    # Rows of the margin, which the blur wraps into, are not even computed.
+    rows = torch.fft.ifft(spectra, dim=-2)[..., MARGIN:-MARGIN, :]
+    side = spectra.shape[-2]
+    light: Tensor = torch.fft.irfft(rows, n=side, dim=-1)
+    return light[..., MARGIN:-MARGIN].contiguous()
+
+
+def _turn(
+    scenes: Tensor,
+    paths: Tensor,
+    shift: Tensor,
+    settings: BurstSettings,
+    generator: torch.Generator,
+) -> Tensor:
+    """Blur by a camera that also turns about its axis, so that blur varies; (F, 3, s, s)."""
+    side = scenes.shape[-1]
+    roll = psf.random_walk_paths(len(scenes), generator=generator, steps=paths.shape[1])[..., 0]
+    roll = roll - roll.mean(dim=1, keepdim=True)
+    roll = roll / roll.std(dim=1, keepdim=True) * math.radians(settings.roll_deg)
+    # A frame without shake does not turn either.
+    roll = roll * (paths.abs().amax(dim=(1, 2)) / 6).clamp_max(1).view(-1, 1)
+    middle = ((side - 1) / 2, (side - 1) / 2)
+    moments = motion.shake_homographies(-paths, roll, middle, MOMENTS)
+    placed = motion.rigid(-shift, torch.zeros_like(shift[:, 0]), middle)
+    return motion.shake(scenes, moments @ placed.unsqueeze(1))
+
+
+def _record(
+    light: Tensor, settings: BurstSettings, plan: Plan, generator: torch.Generator
+) -> Tensor:
+    """Pass light through sensor and camera; linear light as read from the files."""
+    count, frames = plan.extent.shape
+    balance = plan.white_balance.view(count, 1, 3, 1, 1)
+    exposed = light * (plan.exposure_ev.exp2().view(count, frames, 1, 1, 1) / balance)
+    bayer = sensor.mosaic(exposed.flatten(0, 1))
+    bayer = sensor.add_noise(bayer, plan.shot.flatten(), plan.read.flatten(), generator)
+    for n, choice in enumerate(plan.choices):
+        if choice.hot:
+            own = slice(n * frames, (n + 1) * frames)
+            bayer[own] = sensor.add_hot_pixels(bayer[own], settings.hot_pixels, generator)
+    developed = sensor.demosaic(bayer.clamp_max_(1)).view(light.shape)
+    developed *= balance * plan.drift.view(count, frames, 3, 1, 1)
+    for n, choice in enumerate(plan.choices):
+        if choice.correlated:
+            _add_grain(developed[n], plan.read[n] + 0.18 * plan.shot[n], generator)
+    developed.clamp_max_(1)
+    for n, choice in enumerate(plan.choices):
+        if choice.jpeg:
+            developed[n] = _develop_jpeg(developed[n], n, choice, plan)
+    return developed
+
+
+def _add_grain(frames: Tensor, variance: Tensor, generator: torch.Generator) -> None:
+    """Add noise of unknown processing to a burst in place, about as strong as it has already."""
+    shape = (frames.shape[0], frames.shape[1], frames.shape[2], frames.shape[3])
+    grain = sensor.correlated_noise(shape, generator)
+    split = 0.7 * torch.rand(2, generator=generator, device=generator.device)
+    strength = variance.sqrt().view(-1, 1, 1, 1)
+    # The factor is relative to middle grey, so that both parts are of one size there.
+    factor = (split[1] * strength / 0.18).clamp_max(0.3)
+    frames.mul_(1 + factor * grain).add_(split[0] * strength * grain)
+
+
+def _develop_jpeg(frames: Tensor, n: int, choice: Choices, plan: Plan) -> Tensor:
+    """Tone, clean, sharpen and compress a burst, and decode it as sRGB; (F, 3, w, w)."""
+    codes = frames.clamp(0, 1).pow_(1 / plan.gamma[n])
+    each = (len(frames),)
+    ycc = camera.to_ycc(codes)
+    ycc = camera.clean(ycc, plan.clean_luma[n].expand(each), plan.clean_chroma[n].expand(each))
+    ycc = camera.sharpen(ycc, plan.sharpen[n].expand(each))
+    ycc = camera.quantise(ycc, plan.quality[n].expand(each), subsample=choice.subsample)
+    levels = camera.from_ycc(ycc).mul_(255).round_().clamp_(0, 255).int()
+    table = torch.arange(256, dtype=torch.float32, device=frames.device) / 255
+    return color.decode(table, color.SRGB)[levels]
+
+
+def _align(
+    recorded: Tensor, settings: BurstSettings, plan: Plan, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Bring frames to the reference's geometry as alignment does: nearly.
+
+    Returns:
+        Aligned frames (N, F, 3, h, w) and the homographies left over (N, F, 3, 3).
+    """
+    count, frames = plan.extent.shape
+    size = (settings.crop, settings.crop)
+    device = recorded.device
+    normal = torch.randn(count * frames, 5, 2, generator=generator, device=device)
+    strength = torch.rand(count * frames, 2, generator=generator, device=device)
+    later = (torch.arange(count * frames, device=device) % frames > 0).float()
+    # Few frames are off by much, most by little.
+    spread = settings.leftover_px * (0.25 + 3.75 * strength[:, 0] ** 8) * later
+    corners = (normal[:, :1] + 0.4 * normal[:, 1:]) * spread.view(-1, 1, 1)
+    homographies = motion.corner_homographies(corners, size)
+    depth = settings.parallax_px * 2 * strength[:, 1] ** 4 * later
+    grid = pixel_grid(size, device=device, dtype=torch.float32)
+    points = transform(torch.linalg.inv(homographies), grid)
+    points = points + motion.parallax(count * frames, size, depth, generator)
+    points = points + (plan.shift.view(-1, 1, 1, 2) + GUARD)
+    aligned = sample(recorded.flatten(0, 1), points)
+    return aligned.view(count, frames, 3, *size), homographies.view(count, frames, 3, 3)
+
+
+def _match_exposure(aligned: Tensor, plan: Plan) -> Tensor:
+    """Bring frames to the reference's exposure in place; return the factors' log2, (N, F)."""
+    grey = torch.full_like(plan.exposure_ev, 0.18)
+    jpeg = torch.tensor([choice.jpeg for choice in plan.choices], device=grey.device)
+    exposed = (grey * plan.exposure_ev.exp2()).clamp_max(0.9)  # a matcher leaves clipped light out
+    power = torch.where(jpeg, 1 / plan.gamma, 1).view(-1, 1)
+    coded = color.decode(torch.stack([grey, exposed]).pow(power), color.SRGB)
+    ratio = torch.where(jpeg.view(-1, 1), coded[0] / coded[1], (-plan.exposure_ev).exp2())
+    gain = ratio * plan.gain_error
+    aligned *= gain.view(*gain.shape, 1, 1, 1)
+    return gain.log2()
+
+
+def _seen(
+    aligned: Tensor, settings: BurstSettings, plan: Plan, generator: torch.Generator
+) -> Tensor:
+    """Mark what frames saw: not beyond their edges, nor, where gains darken, what is clipped."""
+    count, frames = plan.extent.shape
+    side = settings.crop
+    device = aligned.device
+    quarter = torch.randint(4, (count, frames), generator=generator, device=device)
+    axis = torch.arange(side, dtype=torch.float32, device=device)
+    down, right = axis.view(-1, 1).expand(side, side), axis.expand(side, side)
+    distances = torch.stack([down, right, side - 1 - down, side - 1 - right])
+    seen = distances[quarter] >= plan.edge.view(count, frames, 1, 1)
+    seen = seen.float().unsqueeze(2)
+    for n, choice in enumerate(plan.choices):
+        if choice.bracketed:
+            gain = (-plan.exposure_ev[n]).exp2().view(-1, 1, 1, 1)
+            clipped = aligned[n].amax(dim=1, keepdim=True) >= 0.98 * gain
+            seen[n] *= ~(clipped & (gain < 0.95))
+    return seen
+
+
+def _code_truth(truth: Tensor, plan: Plan) -> Tensor:
+    """Give truth the tone curve of its burst, decoded as the burst is; (N, 3, h, w)."""
+    jpeg = torch.tensor([choice.jpeg for choice in plan.choices], device=truth.device)
+    coded = color.decode(truth.pow(1 / plan.gamma.view(-1, 1, 1, 1)), color.SRGB)
+    return torch.where(jpeg.view(-1, 1, 1, 1), coded, truth)
+
+
+def _descriptor(gain_ev: Tensor, plan: Plan) -> Tensor:
+    """Fill the columns of `backends.base.DESCRIPTOR`; (N, F, 4)."""
+    gain = gain_ev.exp2()
+    known = plan.noise_known.view(-1, 1)
+    unknown = torch.full_like(gain, math.nan)
+    reference = torch.zeros_like(gain)
+    reference[:, 0] = 1
+    columns = [
+        reference,
+        gain_ev,
+        torch.where(known, plan.shot * gain, unknown),
+        torch.where(known, plan.read * gain**2, unknown),
+    ]
+    return torch.stack(columns, dim=-1)

@@ -1,0 +1,174 @@
+"""Run a network over a picture of any size, tile by tile, in bounded memory."""
+
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+
+from burstfix import device as devices
+from burstfix.backends.base import Contract, Network
+from burstfix.device import Precision
+from burstfix.errors import UsageError
+from burstfix.tiling.layout import Layout, layout_for
+from burstfix.tiling.reader import LIGHT_BYTES, Reader, Source, TensorSource, Tile
+from burstfix.tiling.runner import LEAST_SIDE, Runner
+
+__all__ = ["Precision", "Source", "TensorSource", "run_tiled", "run_whole"]
+
+# px; larger tiles save little halo and cost memory
+_CPU_SIDE = 768
+_GPU_SIDE = 2048
+
+
+def run_tiled(
+    network: Network,
+    source: Source,
+    *,
+    descriptor: Tensor,
+    device: torch.device,
+    precision: Precision = "auto",
+    tile: int | None = None,
+    memory: int | None = None,
+    halo: int | None = None,
+    on_tile: Callable[[int, int], None] | None = None,
+) -> Iterator[tuple[int, Tensor]]:
+    """Restore a picture tile by tile, in bounded memory.
+
+    Moves the network to the device, its weights to channels_last. A tile that finds no memory is
+    redone in smaller pieces, and one that overflows in half precision is redone in fp32, as are
+    all after it.
+
+    Args:
+        network: what restores.
+        source: the aligned burst.
+        descriptor: what is known of each frame; (1, F, D).
+        device: where to compute.
+        precision: of networks with weights; formulas always compute in fp32.
+        tile: side of a tile, without its halo [px]; None chooses from the memory.
+        memory: what tiles may take in main memory [bytes]; None is half of what is free. On
+            another device they take at most half of what is free there.
+        halo: how far tiles read around [px]; None takes the contract's.
+        on_tile: receives how many tiles are done, and how many there are.
+
+    Yields:
+        The first row and the linear light of each finished band, top to bottom; (3, h, W) float32
+        on the CPU, not clipped.
+
+    Raises:
+        UsageError: the backend does not take this number of frames.
+        DeviceError: memory does not suffice for the smallest tile.
+        InputError: the frames hold values that are no numbers.
+    """
+    contract = network.contract
+    if contract.frames not in {None, source.frames}:
+        raise UsageError(
+            f"This backend takes {contract.frames} frames, not {source.frames}.",
+            "Choose another backend, or give it as many frames as it takes.",
+        )
+    if memory is None:
+        memory = devices.free_memory(torch.device("cpu")) // 2
+    side = tile or _auto_side(contract, source.frames, device, memory, halo)
+    layout = layout_for(contract, source.size, side, halo)
+    reader = Reader(source, layout, keep=memory // 3, pinned=device.type == "cuda")
+    trained = any(True for _ in network.parameters())
+    runner = Runner(
+        network,
+        layout,
+        descriptor=descriptor,
+        device=device,
+        dtype=devices.choose_precision(precision if trained else "fp32", device),
+    )
+    yield from _bands(layout, _ahead(reader.tiles(), device), runner, on_tile)
+
+
+def run_whole(
+    network: Network,
+    source: Source,
+    *,
+    descriptor: Tensor,
+    device: torch.device,
+    precision: Precision = "auto",
+    tile: int | None = None,
+    memory: int | None = None,
+    halo: int | None = None,
+) -> Tensor:
+    """Restore a picture as `run_tiled` does, and return it whole; (3, H, W) on the CPU."""
+    bands = run_tiled(
+        network,
+        source,
+        descriptor=descriptor,
+        device=device,
+        precision=precision,
+        tile=tile,
+        memory=memory,
+        halo=halo,
+    )
+    return torch.cat([band for _, band in bands], dim=1)
+
+
+def _auto_side(
+    contract: Contract, frames: int, device: torch.device, memory: int, halo: int | None
+) -> int:
+    """Return the largest side whose tiles fit into the memory [px]."""
+    coding = 12 if contract.coding == "display" else 0
+    computing = LIGHT_BYTES + coding + contract.working_bytes  # bytes per pixel and frame
+    reading = 2 * LIGHT_BYTES  # the tile, and what the source returned or the next tile
+    spare = memory * 2 // 3  # the rest is for what bands share
+    if device.type == "cpu":
+        box = math.isqrt(spare // (frames * (reading + computing - LIGHT_BYTES)))
+    else:
+        there = devices.free_memory(device) // 2
+        box = math.isqrt(min(spare // (frames * reading), there // (frames * computing)))
+    least = layout_for(contract, (1, 1), 1, halo)
+    cells = max(0, box - 2 * (least.margin + least.blend)) // contract.multiple_of
+    most = _CPU_SIDE if device.type == "cpu" else _GPU_SIDE
+    return max(min(cells * contract.multiple_of, most), LEAST_SIDE)
+
+
+def _ahead(tiles: Iterator[Tile], device: torch.device) -> Iterator[Tile]:
+    """Read the next tile in a thread while a device computes; holds no tile back.
+
+    Not on the CPU: reading and computing take all cores already.
+    """
+    if device.type == "cpu":
+        yield from tiles
+        return
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        future = pool.submit(next, tiles, None)
+        while (tile := future.result()) is not None:
+            future = pool.submit(next, tiles, None)
+            held = [tile]
+            del tile
+            yield held.pop()
+
+
+def _bands(
+    layout: Layout,
+    tiles: Iterator[Tile],
+    runner: Runner,
+    on_tile: Callable[[int, int], None] | None,
+) -> Iterator[tuple[int, Tensor]]:
+    """Restore the tiles in their order and put them together, band by band."""
+    height, width = layout.size
+    bands = layout.bands()
+    total, done = sum(len(band) for band in bands), 0
+    carried = torch.empty(3, 0, layout.padded.right)  # rows that the next band adds to
+    for band in bands:
+        top, bottom = layout.region(band[0]).top, layout.region(band[0]).bottom
+        light = torch.zeros(3, bottom - top, layout.padded.right)
+        light[:, : carried.shape[1]] = carried
+        for core in band:
+            region = layout.region(core)
+            restored = runner.restore(next(tiles))
+            if layout.blend:
+                restored = restored * layout.weight(core)
+            at = region.shift(-top, 0)
+            light[:, at.top : at.bottom, at.left : at.right] += restored
+            done += 1
+            if on_tile:
+                on_tile(done, total)
+        finished = bottom if band is bands[-1] else bottom - 2 * layout.blend
+        carried = light[:, finished - top :].clone()
+        yield top, light[:, : min(finished, height) - top, :width]

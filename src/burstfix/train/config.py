@@ -1,0 +1,157 @@
+"""Recipes: every number of a training run, in one TOML file."""
+
+import dataclasses
+import json
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from burstfix.errors import UsageError
+from burstfix.synth.plan import BurstSettings
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossWeights:
+    """What each term of the loss counts; 0 leaves it out.
+
+    Args:
+        absolute: mean absolute difference.
+        charbonnier: the same, smooth at 0.
+        gradient: mean absolute difference of horizontal and vertical differences.
+        fourier: mean absolute difference of the orthonormal Fourier transforms.
+    """
+
+    absolute: float = 0.0
+    charbonnier: float = 1.0
+    gradient: float = 0.5
+    fourier: float = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A stretch of the run: crops may grow.
+
+    Args:
+        until: share of the run at which the stage ends, 0 to 1.
+        crop: side of the training frames, a multiple of 16 [px].
+        frames: how many frames a shard holds, over all its bursts.
+    """
+
+    until: float = 1.0
+    crop: int = 128
+    frames: int = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One training run.
+
+    Args:
+        backend: which network.
+        network: overrides of its config.
+        seed: draws the first weights and all data.
+        lengths: burst lengths; each shard of each step draws one, evenly.
+        bursts: most bursts a shard holds.
+        shards: parts of a batch; each process takes an equal number of them.
+        stages: crops and sizes over the run.
+        rate: learning rate of the convolutions' weights (Muon), at its peak.
+        other_rate: learning rate of biases and of the last layer (Adam), at its peak.
+        final_rate: share of the peaks that is left at the end of the cosine.
+        warm_up: steps until the peak.
+        momentum: of Muon.
+        betas: of Adam.
+        weight_decay: of the convolutions' weights.
+        clip: gradients longer than this many times their usual length are shortened to it.
+        spike: steps whose gradient is longer than this many times the usual are skipped.
+        ema: what the averaged weights keep each step.
+        precision: bf16 or fp32.
+        validate_every_s: seconds between validations.
+        validation_share: every n-th photograph, by number, is for validation.
+        loss: the terms of the loss.
+        data: overrides of `synth.plan.BurstSettings`.
+    """
+
+    backend: str = "set"
+    network: dict[str, Any] = field(default_factory=dict)
+    seed: int = 1
+    lengths: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
+    bursts: int = 8
+    shards: int = 1
+    stages: tuple[Stage, ...] = (Stage(),)
+    rate: float = 0.01
+    other_rate: float = 5e-4
+    final_rate: float = 0.01
+    warm_up: int = 50
+    momentum: float = 0.9
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.01
+    clip: float = 1.5
+    spike: float = 10.0
+    ema: float = 0.998
+    precision: str = "bf16"
+    validate_every_s: float = 300.0
+    validation_share: int = 16
+    loss: LossWeights = field(default_factory=LossWeights)
+    data: dict[str, Any] = field(default_factory=dict)
+
+    def settings(self, crop: int) -> BurstSettings:
+        """Return the degradations for crops of a side."""
+        return BurstSettings(**{**self.data, "crop": crop})
+
+    def stage(self, progress: float) -> Stage:
+        """Return the stage at a share of the run, 0 to 1."""
+        return next((s for s in self.stages if progress < s.until), self.stages[-1])
+
+    def count(self, frames: int, length: int) -> int:
+        """Return how many bursts of a length a shard of so many frames holds."""
+        return max(2, min(self.bursts, round(frames / length)))  # foreign frames need two bursts
+
+    def to_json(self) -> str:
+        """Write the recipe down, for the card of the weights and for checkpoints."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+
+def read_recipe(name: str) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        name: of a recipe that comes with burstfix, such as `set-burst`, or path of a TOML file.
+
+    Raises:
+        UsageError: there is none, or it has an unknown field or a value of the wrong kind.
+    """
+    path = Path(name) if name.endswith(".toml") else RECIPES / f"{name}.toml"
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
+        raise UsageError(
+            f"There is no recipe {name}.", f"Name a TOML file, or one of: {known}."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not a TOML file: {error}.", "Mend that line.") from error
+    return parse_recipe(table, str(path))
+
+
+def parse_recipe(table: dict[str, Any], source: str) -> Recipe:
+    """Turn a TOML or JSON table into a recipe; `source` names it in messages."""
+    try:
+        values: dict[str, Any] = {
+            key: tuple(v) if isinstance(v, list) else v for key, v in table.items()
+        }
+        if "stages" in values:
+            values["stages"] = tuple(Stage(**stage) for stage in values["stages"])
+        if "loss" in values:
+            values["loss"] = LossWeights(**values["loss"])
+        recipe = Recipe(**values)
+        for stage in recipe.stages:
+            recipe.settings(stage.crop)
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"{source} is no recipe: {error}.",
+            f"Its fields are: {', '.join(f.name for f in dataclasses.fields(Recipe))}.",
+        ) from error
+    return recipe

@@ -1,0 +1,101 @@
+"""Batches of degraded bursts from photographs; each is drawn from its own seed."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from burstfix import color
+from burstfix.errors import InputError
+from burstfix.io.photos import Photo
+from burstfix.synth.burst import SyntheticBurst, photo_side, synthesize
+from burstfix.train.config import Recipe, Stage
+
+
+@dataclass(frozen=True)
+class Split:
+    """Photographs to learn from and photographs to validate on: never the same ones."""
+
+    training: list[Photo]
+    validation: list[Photo]
+
+
+def split_photos(photos: Sequence[Photo], every: int, side: int) -> Split:
+    """Split by photograph, never by crop.
+
+    Crops of one photograph have names that differ in the last letter (`0012a`, `0012b`) and fall
+    on the same side.
+
+    Args:
+        photos: at least two photographs.
+        every: every n-th photograph, in the order of their names, is for validation.
+        side: the least height and width that training needs [px].
+
+    Raises:
+        InputError: photographs are too few or too small.
+    """
+    groups: dict[str, list[Photo]] = {}
+    for photo in sorted(photos, key=lambda photo: photo.name):
+        if min(photo.pixels.shape[:2]) >= side:
+            groups.setdefault(_group(photo.name), []).append(photo)
+    if len(groups) < 2:
+        raise InputError(
+            f"Only {len(groups)} photographs have at least {side} pixels a side.",
+            "Training needs two or more; some hundreds are good.",
+        )
+    stride = min(every, len(groups))
+    split = Split([], [])
+    for index, members in enumerate(groups.values()):
+        (split.validation if index % stride == 0 else split.training).extend(members)
+    return split
+
+
+def draw_batch(
+    photos: Sequence[Photo],
+    recipe: Recipe,
+    stage: Stage,
+    *,
+    seed: Sequence[int],
+    device: torch.device,
+) -> SyntheticBurst:
+    """Draw one shard of a batch; the same seed gives the same shard.
+
+    Args:
+        photos: to degrade; those with more detail are drawn more often.
+        recipe: burst lengths and degradations.
+        stage: crop and size.
+        seed: numbers that name the shard, such as run, step and index.
+        device: where the bursts shall lie.
+    """
+    dice = random.Random(repr(tuple(seed)))
+    length = dice.choice(recipe.lengths)
+    count = recipe.count(stage.frames, length)
+    settings = recipe.settings(stage.crop)
+    side = photo_side(settings)
+    chosen = dice.choices(photos, weights=[photo.detail for photo in photos], k=count)
+    crops = [_cut(photo.pixels, side, dice) for photo in chosen]
+    light = to_light(torch.from_numpy(np.stack(crops)).to(device))
+    generator = torch.Generator(device).manual_seed(dice.getrandbits(48))
+    return synthesize(light, settings, generator, length)
+
+
+def to_light(codes: Tensor) -> Tensor:
+    """Decode sRGB photographs; (N, H, W, 3) uint8 to linear light, (N, 3, H, W) float32."""
+    table = color.decode(torch.arange(256, dtype=torch.float32) / 255, color.SRGB)
+    return table.to(codes.device)[codes.permute(0, 3, 1, 2).long()]
+
+
+def _cut(pixels: np.ndarray, side: int, dice: random.Random) -> np.ndarray:
+    """Cut a square at a random place; (H, W, 3) to (side, side, 3)."""
+    top = dice.randint(0, pixels.shape[0] - side)
+    left = dice.randint(0, pixels.shape[1] - side)
+    return pixels[top : top + side, left : left + side]
+
+
+def _group(name: str) -> str:
+    """Name the photograph that a crop comes from: four digits and a letter are a crop."""
+    digits, letter = name[:-1], name[-1:]
+    return digits if len(digits) == 4 and digits.isdigit() and letter.isalpha() else name

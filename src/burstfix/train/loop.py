@@ -1,0 +1,247 @@
+"""The training loop: one step after another, as long as the budget lasts."""
+
+import copy
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from burstfix.backends import find
+from burstfix.errors import UsageError
+from burstfix.io.photos import Photo
+from burstfix.synth.burst import photo_side
+from burstfix.train.checkpoint import (
+    Run,
+    load_checkpoint,
+    load_tensors,
+    tensors_of,
+)
+from burstfix.train.config import Recipe, Stage
+from burstfix.train.data import Split, draw_batch, split_photos
+from burstfix.train.guard import Guard
+from burstfix.train.log import Log, Report
+from burstfix.train.losses import restoration_loss
+from burstfix.train.muon import Muon
+from burstfix.train.processes import Processes, join
+from burstfix.train.validate import FixedBurst, fixed_bursts, mean_psnr
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """How long to train: minutes over all sittings, or steps; one of them."""
+
+    minutes: float | None = None
+    steps: int | None = None
+
+    def progress(self, run: Run) -> float:
+        """Return the share of the budget that is spent, 0 to 1."""
+        if self.steps is not None:
+            return run.step / self.steps
+        if self.minutes is None:
+            raise UsageError("Training needs a budget.", "Say how many minutes it may take.")
+        return run.elapsed_s / (60 * self.minutes)
+
+
+def train(
+    recipe: Recipe,
+    photos: Sequence[Photo],
+    output: Path,
+    *,
+    budget: Budget,
+    device: torch.device,
+    resume: Path | None = None,
+    report: Callable[[Report], None] | None = None,
+) -> Run:
+    """Train a network.
+
+    Writes beside `output` a checkpoint to resume from (`.checkpoint`) and the course of loss and
+    validation (`.csv`, `.svg`). The first Ctrl-C or SIGTERM ends the run early and saves it.
+
+    Args:
+        recipe: what to do.
+        photos: sharp photographs; some are set aside for validation.
+        output: names the files.
+        budget: when to end; the learning rate falls to its end exactly there.
+        device: where to compute.
+        resume: checkpoint of the same recipe to go on from.
+        report: called after each step.
+
+    Returns:
+        The finished run; `average` holds the weights to use.
+    """
+    with join(device) as processes, _interruption() as interrupted:
+        run = start(recipe, device, processes)
+        if resume is not None:
+            load_checkpoint(resume, run)
+        side = max(photo_side(recipe.settings(stage.crop)) for stage in recipe.stages)
+        split = split_photos(photos, recipe.validation_share, side)
+        fixed = fixed_bursts(split.validation, device=device) if processes.first else []
+        log = Log(output, run, report) if processes.first else None
+        _sit(
+            run,
+            budget=budget,
+            split=split,
+            fixed=fixed,
+            processes=processes,
+            log=log,
+            interrupted=interrupted,
+        )
+    return run
+
+
+def start(recipe: Recipe, device: torch.device, processes: Processes) -> Run:
+    """Make the network and its optimiser; the same recipe makes the same."""
+    backend = find(recipe.backend)
+    torch.manual_seed(recipe.seed)
+    network = backend.network(backend.config(**recipe.network))
+    network = network.to(device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    average = copy.deepcopy(network).requires_grad_(False).eval()
+    matrices, others = _kinds(network)
+    optimiser = Muon(
+        matrices,
+        others,
+        rate=recipe.rate,
+        other_rate=recipe.other_rate,
+        momentum=recipe.momentum,
+        betas=recipe.betas,
+        weight_decay=recipe.weight_decay,
+        processes=processes,
+    )
+    return Run(recipe, network, average, optimiser, Guard(recipe.clip, recipe.spike))
+
+
+def _kinds(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Part weight matrices from biases and from the last layer, which is no map of features."""
+    named = list(network.named_parameters())
+    last = max(index for index, (_, weight) in enumerate(named) if weight.dim() > 1)
+    matrices = [w for i, (_, w) in enumerate(named) if w.dim() > 1 and i != last]
+    return matrices, [w for i, (_, w) in enumerate(named) if w.dim() <= 1 or i == last]
+
+
+def _sit(
+    run: Run,
+    *,
+    budget: Budget,
+    split: Split,
+    fixed: list[FixedBurst],
+    processes: Processes,
+    log: Log | None,
+    interrupted: Callable[[], bool],
+) -> None:
+    """Train until the budget is spent or someone interrupts."""
+    good = tensors_of(run)
+    before_s, began = run.elapsed_s, time.monotonic()
+    while True:
+        run.elapsed_s = processes.agree(before_s + time.monotonic() - began)
+        progress = processes.agree(math.inf if interrupted() else budget.progress(run))
+        ended = progress >= 1
+        if ended or _due(run, processes):
+            run.scores.append((run.elapsed_s, mean_psnr(run.average, fixed)))
+            good = tensors_of(run)
+        if log:
+            log.keep_up(ended=ended)
+        if ended:
+            return
+        loss, verdict = _step(run, progress, split.training, processes)
+        if verdict == "restore":
+            _restore(run, good)
+        run.step += 1
+        if log:
+            log.tell(progress, loss, skipped=verdict != "step")
+
+
+def _due(run: Run, processes: Processes) -> bool:
+    """Tell whether a validation is due; all processes agree."""
+    last = run.scores[-1][0] if run.scores else -math.inf
+    return bool(processes.agree(float(run.elapsed_s - last >= run.recipe.validate_every_s)))
+
+
+def _step(
+    run: Run, progress: float, photos: Sequence[Photo], processes: Processes
+) -> tuple[float, str]:
+    """Do one step; return its loss, and whether it was taken."""
+    recipe = run.recipe
+    stage = recipe.stage(progress)
+    run.optimiser.scale_rates(run.rate * rate_factor(recipe, run.step, progress))
+    run.optimiser.zero_grad(set_to_none=False)
+    parameters = list(run.network.parameters())
+    total = torch.zeros((), device=parameters[0].device)
+    for shard in processes.shards(recipe.shards):
+        loss = _shard_loss(run, stage, photos, shard) / recipe.shards
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += loss.detach()
+    gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
+    processes.sum([*gradients, total])
+    norm = float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))))
+    verdict = run.guard.judge(float(total), norm)
+    if verdict == "step":
+        torch._foreach_mul_(gradients, run.guard.scale(norm))
+        run.optimiser.step()
+        _update_average(run)
+    return float(total), verdict
+
+
+def _shard_loss(run: Run, stage: Stage, photos: Sequence[Photo], shard: int) -> Tensor:
+    """Degrade, restore and compare one shard of a batch."""
+    recipe = run.recipe
+    device = next(run.network.parameters()).device
+    seed = (recipe.seed, run.step, shard)
+    batch = draw_batch(photos, recipe, stage, seed=seed, device=device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+        output = run.network(batch.frames, batch.seen, batch.descriptor)
+    return restoration_loss(output.float(), batch.truth, recipe.loss).mean()
+
+
+def rate_factor(recipe: Recipe, step: int, progress: float) -> float:
+    """Return the share of the learning rates: rises over some steps, falls as a cosine."""
+    low = recipe.final_rate
+    cosine = low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(progress, 1)))
+    return min(1.0, (step + 1) / recipe.warm_up) * cosine
+
+
+def _update_average(run: Run) -> None:
+    """Let the averaged weights follow; quickly at first."""
+    keep = min(run.recipe.ema, (1 + run.step) / (10 + run.step))
+    with torch.no_grad():
+        torch._foreach_lerp_(
+            list(run.average.parameters()), list(run.network.parameters()), 1 - keep
+        )
+
+
+def _restore(run: Run, good: dict[str, Tensor]) -> None:
+    """Go back to the last good weights, and on with smaller steps."""
+    load_tensors(run, good, "the last good weights")
+    run.guard.forget()
+    run.rate /= 2
+
+
+@contextmanager
+def _interruption() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C or SIGTERM into a flag; the second has its usual effect."""
+    asked: list[int] = []
+    usual: dict[signal.Signals, Any] = {}
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        del frame
+        asked.append(number)
+        for each, handler in usual.items():
+            signal.signal(each, handler)
+
+    try:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            usual[each] = signal.signal(each, ask)
+    except ValueError:  # not the main thread: whoever called handles signals
+        pass
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for each, handler in usual.items():
+            signal.signal(each, handler)

@@ -1,0 +1,246 @@
+"""Weights files: a network, all that rebuilds it, and where it comes from; safetensors only."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from burstfix import __version__
+from burstfix.backends import find
+from burstfix.backends.base import Network
+from burstfix.errors import BurstfixError, OutputError, UsageError, WeightsError
+
+FORMAT = 1  # version of the metadata below
+
+_MEND = "Fetch the file again, or choose another with --weights."
+_NEWER = "It may come from a newer burstfix: update burstfix, or choose another file."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What a weights file says of itself.
+
+    Args:
+        backend: name of the backend that the weights fit.
+        task: what they were trained for.
+        config: fields of the backend's config.
+        recipe: every number of the training run.
+        data: what they were trained on, and whom to credit.
+        minutes: how long the training took.
+        device: on what.
+        scores: figures on the validation bursts, by name.
+        version: of the burstfix that wrote the file.
+        licence: of the weights; an SPDX name.
+        sha256: of the file; empty until it is read from one.
+    """
+
+    backend: str
+    task: str = "burst"
+    config: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    data: str = ""
+    minutes: float = 0.0
+    device: str = ""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    version: str = __version__
+    licence: str = "Apache-2.0"
+    sha256: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the card as plain values that JSON can hold."""
+        return asdict(self)
+
+
+def save(network: Network, card: Card, path: Path) -> Card:
+    """Write a network in half precision; a killed run leaves the old file or none.
+
+    Args:
+        network: its state is copied, the network stays as it is.
+        card: `config` must rebuild the network.
+        path: the file to write, or to replace.
+
+    Returns:
+        The card with the hash of the file.
+
+    Raises:
+        WeightsError: the weights are not finite, or overflow in half precision.
+        OutputError: the file cannot be written.
+    """
+    state = {name: _halved(name, tensor) for name, tensor in network.state_dict().items()}
+    values = {key: value for key, value in card.as_json().items() if key != "sha256"}
+    metadata = {key: json.dumps(value) for key, value in {"format": FORMAT, **values}.items()}
+    content = safetensors.torch.save(state, metadata)
+    _write(content, path)
+    return replace(card, sha256=hashlib.sha256(content).hexdigest())
+
+
+def load(path: Path) -> tuple[Network, Card]:
+    """Rebuild a network, in inference mode and fp32, on the CPU.
+
+    Raises:
+        WeightsError: the file is missing or damaged, or fits no backend of this version.
+    """
+    content = _read(path)
+    card = _card_of(path, hashlib.sha256(content).hexdigest())
+    network = _build(card, path)
+    try:
+        state = safetensors.torch.load(content)
+    except SafetensorError as error:
+        raise WeightsError(f"{path} is damaged: {error}.", _MEND) from error
+    _check(state, network.state_dict(), path)
+    network.load_state_dict(
+        {
+            name: tensor.float() if tensor.is_floating_point() else tensor
+            for name, tensor in state.items()
+        }
+    )
+    return network, card
+
+
+def read_card(path: Path) -> Card:
+    """Read what a weights file says of itself, without building the network.
+
+    Raises:
+        WeightsError: the file is missing or damaged, or has another format.
+    """
+    return _card_of(path, hashlib.sha256(_read(path)).hexdigest())
+
+
+def default_weights(backend: str, task: str) -> Path | None:
+    """Find the weights that burstfix ships for a backend and a task; None where there are none."""
+    name = f"{backend}-{task}.safetensors"
+    here = Path(__file__).parent
+    installed = here / "weights_files"
+    checkout = here.parents[1] / "weights"  # of a checkout, where nothing is copied
+    for folder in (installed, checkout):
+        if (folder / name).is_file():
+            return folder / name
+    return None
+
+
+def _halved(name: str, tensor: Tensor) -> Tensor:
+    if not tensor.is_floating_point():
+        return tensor.cpu().clone().contiguous()
+    half = tensor.detach().cpu().half().contiguous()
+    if not torch.isfinite(half).all():
+        raise WeightsError(
+            f"The weights {name} hold values that half precision does not.",
+            "The training has diverged: go back to an earlier checkpoint.",
+        )
+    return half
+
+
+def _write(content: bytes, path: Path) -> None:
+    temporary = ""
+    try:
+        descriptor, temporary = tempfile.mkstemp(".tmp", ".burstfix-", path.parent)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)  # mkstemp lets nobody else read
+        Path(temporary).replace(path)
+    except OSError as error:
+        raise OutputError(
+            f"Cannot write {path}: {error.strerror}.", "Choose another place, or make room there."
+        ) from error
+    finally:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise WeightsError(
+            f"Cannot read the weights {path}: {error.strerror}.", "Check the path of --weights."
+        ) from error
+
+
+def _card_of(path: Path, sha256: str) -> Card:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+        values = {key: json.loads(text) for key, text in metadata.items()}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"{path} is no weights file: {error}.", _MEND) from error
+    if values.pop("format", None) != FORMAT:
+        raise WeightsError(
+            f"{path} has format {metadata.get('format', 'unknown')}, not {FORMAT}.", _NEWER
+        )
+    known = {entry.name: entry for entry in fields(Card) if entry.name != "sha256"}
+    _check_names(set(values), set(known), path)
+    card = Card(**values, sha256=sha256)
+    for name, default in _example().items():
+        value = getattr(card, name)
+        kind = (int, float) if isinstance(default, float) else type(default)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise WeightsError(f"{path}: {name} must not be {value!r}.", _MEND)
+    return card
+
+
+def _example() -> dict[str, Any]:
+    """Return a card's values, whose types are those of every card."""
+    return Card(backend="").as_json()
+
+
+def _check_names(given: set[str], known: set[str], path: Path) -> None:
+    """Refuse names that are too many or too few: a file read by halves is a wrong file."""
+    for names, what in ((given - known, "unknown"), (known - given, "missing")):
+        if names:
+            raise WeightsError(f"{path}: {what}: {', '.join(sorted(names)[:5])}.", _NEWER)
+
+
+def _build(card: Card, path: Path) -> Network:
+    """Build the card's network with its config."""
+    try:
+        backend = find(card.backend)
+    except UsageError as error:
+        raise WeightsError(f"{path}: {error.what}", f"{error.mend} {_NEWER}") from error
+    defaults = asdict(backend.config())
+    _check_names(set(card.config), set(defaults), path)
+    values = {
+        name: _like(value, defaults[name], f"{path}: config: {name}")
+        for name, value in card.config.items()
+    }
+    try:
+        return backend.build(backend.config(**values))
+    except BurstfixError:
+        raise
+    except (ValueError, TypeError, RuntimeError, AssertionError) as error:
+        raise WeightsError(f"{path}: the config makes no network: {error}.", _MEND) from error
+
+
+def _like(value: object, default: object, where: str) -> object:
+    """Return a config's value in the type of its default: JSON has no tuples, 1.0 may read 1."""
+    if isinstance(default, tuple) and isinstance(value, list):
+        like = default[0] if default else None
+        return tuple(_like(item, like, where) if default else item for item in value)
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if default is not None and type(value) is not type(default):
+        raise WeightsError(f"{where} must not be {value!r}.", _MEND)
+    return value
+
+
+def _check(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path) -> None:
+    """Compare names, shapes and kinds, and look for values that are no numbers."""
+    _check_names(set(state), set(wanted), path)
+    for name, tensor in state.items():
+        if tensor.shape != wanted[name].shape:
+            shapes = f"{tuple(tensor.shape)}, not {tuple(wanted[name].shape)}"
+            raise WeightsError(f"{path}: {name} has shape {shapes}.", _NEWER)
+        if tensor.is_floating_point() != wanted[name].is_floating_point():
+            raise WeightsError(f"{path}: {name} has type {tensor.dtype}.", _MEND)
+        if not torch.isfinite(tensor).all():
+            raise WeightsError(f"{path}: {name} holds values that are no numbers.", _MEND)

@@ -1,0 +1,198 @@
+"""JPEG, PNG, TIFF, WebP and AVIF: made-up pictures come back as they were written."""
+
+import io
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from burstfix.errors import InputError
+from burstfix.io.decoded import Codes
+from burstfix.io.raster import kind_of, probe_raster, read_raster
+
+RANDOM = np.random.default_rng(0)
+RGB8 = RANDOM.integers(0, 256, (37, 53, 3), dtype=np.uint8)
+RGB16 = RANDOM.integers(0, 65536, (37, 53, 3), dtype=np.uint16)
+FLOATS = RANDOM.normal(0.5, 1, (37, 53, 3)).astype(np.float32)  # outside 0..1 too
+GRAY8 = np.repeat(RGB8[..., :1], 3, axis=2)
+GRAY16 = np.repeat(RGB16[..., :1], 3, axis=2)
+LZW = (cv2.IMWRITE_TIFF_COMPRESSION, 5)
+
+
+def tiff(codes: Codes, **options: Any) -> bytes:  # noqa: ANN401
+    file = io.BytesIO()
+    tifffile.imwrite(file, codes, metadata=None, **options)
+    return file.getvalue()
+
+
+def by_opencv(extension: str, codes: Codes, *options: int) -> bytes:
+    encoded = cv2.imencode(extension, codes[..., ::-1] if codes.ndim == 3 else codes, options)[1]
+    return encoded.tobytes()
+
+
+def by_pil(kind: str, picture: Image.Image, **options: Any) -> bytes:  # noqa: ANN401
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+def decoded_by_pil(data: bytes) -> Codes:
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+def read(data: bytes) -> Codes:
+    codes = read_raster(data, "made", kind_of(data)).codes
+    assert codes is not None
+    assert codes.flags.c_contiguous
+    return codes
+
+
+LOSSLESS = {
+    "PNG 8": (by_pil("PNG", Image.fromarray(RGB8)), RGB8),
+    "PNG 16": (by_opencv(".png", RGB16), RGB16),
+    "PNG gray 16": (by_opencv(".png", RGB16[..., 0]), GRAY16),
+    "WebP": (by_pil("WEBP", Image.fromarray(RGB8), lossless=True), RGB8),
+    "TIFF 8": (tiff(RGB8, photometric="rgb"), RGB8),
+    "TIFF 16": (tiff(RGB16, photometric="rgb"), RGB16),
+    "TIFF 16, high byte first": (tiff(RGB16, photometric="rgb", byteorder=">"), RGB16),
+    "TIFF 16, big": (tiff(RGB16, photometric="rgb", bigtiff=True), RGB16),
+    "TIFF 16, tiles": (tiff(RGB16, photometric="rgb", tile=(16, 16)), RGB16),
+    "TIFF 16, deflate": (tiff(RGB16, photometric="rgb", compression="zlib"), RGB16),
+    "TIFF 16, planes": (
+        tiff(RGB16.transpose(2, 0, 1).copy(), photometric="rgb", planarconfig="separate"),
+        RGB16,
+    ),
+    "TIFF 8, LZW": (by_opencv(".tif", RGB8, *LZW), RGB8),
+    "TIFF 16, LZW": (by_opencv(".tif", RGB16, *LZW), RGB16),
+    "TIFF float": (tiff(FLOATS, photometric="rgb"), FLOATS),
+    "TIFF half float": (
+        tiff(FLOATS.astype(np.float16), photometric="rgb"),
+        FLOATS.astype(np.float16).astype(np.float32),
+    ),
+    "TIFF gray": (tiff(RGB16[..., 0]), GRAY16),
+    "TIFF gray, 0 is white": (tiff(255 - RGB8[..., 0], photometric="miniswhite"), GRAY8),
+}
+
+
+@pytest.mark.parametrize("case", LOSSLESS)
+def test_lossless_codes_come_back_as_written(case: str) -> None:
+    data, expected = LOSSLESS[case]
+    codes = read(data)
+    assert codes.dtype == expected.dtype
+    np.testing.assert_array_equal(codes, expected)
+
+
+DECODED_ALIKE = {
+    "JPEG": by_pil("JPEG", Image.fromarray(RGB8), quality=92),
+    "progressive JPEG": by_pil("JPEG", Image.fromarray(RGB8), progressive=True),
+    "gray JPEG": by_pil("JPEG", Image.fromarray(RGB8[..., 0])),
+    "AVIF": by_pil("AVIF", Image.fromarray(RGB8)),
+    "PNG palette": by_pil("PNG", Image.fromarray(RGB8).quantize(32)),
+    "PNG 1 bit": by_pil("PNG", Image.fromarray(RGB8).convert("1")),
+    "TIFF palette": by_pil("TIFF", Image.fromarray(RGB8).quantize(32)),
+    "TIFF 1 bit": by_pil("TIFF", Image.fromarray(RGB8).convert("1")),
+}
+
+
+@pytest.mark.parametrize("case", DECODED_ALIKE)
+def test_codes_agree_with_another_decoder(case: str) -> None:
+    codes = read(DECODED_ALIKE[case])
+    assert codes.dtype == np.uint8
+    difference = codes.astype(int) - decoded_by_pil(DECODED_ALIKE[case])
+    assert np.abs(difference).max() <= 1
+
+
+def test_dark_16_bit_pictures_stay_16_bit() -> None:
+    dark = (RGB16 // 300).astype(np.uint16)
+    np.testing.assert_array_equal(read(by_opencv(".png", dark)), dark)
+
+
+TURNS = {
+    1: lambda c: c,
+    2: np.fliplr,
+    3: lambda c: np.rot90(c, 2),
+    4: np.flipud,
+    5: lambda c: np.rot90(np.fliplr(c)),
+    6: lambda c: np.rot90(c, -1),
+    7: lambda c: np.rot90(np.fliplr(c), -1),
+    8: np.rot90,
+}
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+def test_orientation_is_applied_once_in_every_format(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[274] = orientation
+    picture = Image.fromarray(RGB8)
+    tag = [(274, "H", 1, orientation, True)]
+    files = [
+        by_pil("PNG", picture, exif=exif),
+        by_pil("WEBP", picture, lossless=True, exif=exif),
+        by_pil("TIFF", picture, exif=exif, compression="tiff_lzw"),
+        tiff(RGB8, photometric="rgb", extratags=tag),
+    ]
+    expected = TURNS[orientation](RGB8)
+    for data in files:
+        np.testing.assert_array_equal(read(data), expected)
+        assert probe_raster(data, "made", kind_of(data)).size == expected.shape[:2]
+
+
+def test_opaque_alpha_is_dropped_and_transparent_parts_are_refused() -> None:
+    alpha = np.full((37, 53, 1), 65535, np.uint16)
+    opaque = np.concatenate([RGB16, alpha], axis=2)
+    alpha[3, 3] = 7
+    clear = np.concatenate([RGB16, alpha], axis=2)
+    options = {"photometric": "rgb", "extrasamples": ["unassalpha"]}
+    np.testing.assert_array_equal(read(tiff(opaque, **options)), RGB16)
+    for data in (
+        tiff(clear, **options),
+        by_pil("PNG", Image.fromarray((clear // 257).astype(np.uint8))),
+        by_pil("WEBP", Image.fromarray((clear // 257).astype(np.uint8)), exact=True),
+    ):
+        with pytest.raises(InputError, match="transparent"):
+            read(data)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("share", [0.3, 0.8, 0.99])
+def test_a_file_cut_short_is_an_error_that_names_it(kind: str, share: float) -> None:
+    data = by_pil(kind, Image.fromarray(RGB8))
+    with pytest.raises(InputError, match="holiday"):
+        read_raster(data[: int(len(data) * share)], "holiday", kind_of(data))
+
+
+def test_what_follows_the_end_of_a_jpeg_is_no_fault() -> None:
+    data = by_pil("JPEG", Image.fromarray(RGB8))
+    np.testing.assert_array_equal(read(data + data[: len(data) // 2]), read(data))
+
+
+def test_a_changed_byte_in_a_png_is_an_error() -> None:
+    data = bytearray(by_pil("PNG", Image.fromarray(RGB8)))
+    data[len(data) // 2] ^= 1
+    with pytest.raises(InputError, match="checksum"):
+        read(bytes(data))
+
+
+def test_what_is_no_photograph_is_refused_with_its_reason() -> None:
+    frames = [Image.fromarray(RGB8), Image.fromarray(255 - RGB8)]
+    refused = {
+        "CMYK": by_pil("JPEG", Image.fromarray(RGB8).convert("CMYK")),
+        "GIF": by_pil("GIF", frames[0]),
+        "animation": by_pil("WEBP", frames[0], save_all=True, append_images=frames[1:]),
+        "HEIC": b"\0\0\0\x18ftypheic" + bytes(40),
+        "JPEG XL": b"\xff\x0a" + bytes(40),
+        "no numbers": tiff(np.full((8, 8, 3), np.nan, np.float32), photometric="rgb"),
+    }
+    for reason, data in refused.items():
+        with pytest.raises(InputError, match=reason):
+            read(data)
+
+
+def test_an_absurd_size_is_refused_before_decoding() -> None:
+    data = bytearray(by_pil("PNG", Image.fromarray(RGB8)))
+    data[16:24] = (200_000).to_bytes(4, "big") * 2
+    with pytest.raises(InputError):
+        read(bytes(data))
