@@ -10,6 +10,12 @@ from burstfix.frame import Curve
 LINEAR = Curve()
 SRGB = Curve(g=2.4, a=1 / 1.055, b=0.055 / 1.055, c=1 / 12.92, d=0.04045)  # IEC 61966-2-1
 
+# IEC 61966-2-1: linear sRGB from CIE XYZ under D65
+SRGB_FROM_XYZ = (
+    (3.2406, -1.5372, -0.4986),
+    (-0.9689, 1.8758, 0.0415),
+    (0.0557, -0.2040, 1.0570),
+)
 LUMA = (0.2126, 0.7152, 0.0722)  # ITU-R BT.709: luminance of linear RGB
 
 

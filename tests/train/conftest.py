@@ -47,5 +47,6 @@ def recipe() -> Recipe:
         warm_up=2,
         precision="fp32",
         validation_share=4,
+        validation_count=1,
         validate_every_s=1e6,
     )

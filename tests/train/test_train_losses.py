@@ -10,7 +10,7 @@ NOTHING = LossWeights(charbonnier=0, gradient=0, fourier=0)
 
 def test_the_code_is_near_srgb() -> None:
     light = torch.linspace(0, 1, 1001)
-    assert (to_display(light) - color.encode(light, color.SRGB)).abs().max() < 0.035
+    assert (to_display(light) - color.encode(light, color.SRGB)).abs().max() < 0.05
 
 
 def test_the_code_has_a_finite_gradient_around_black() -> None:

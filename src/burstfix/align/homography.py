@@ -19,7 +19,6 @@ SMALL = Stage(sigma=1.5, stride=1, freedoms=4, moments=False, steps=4)
 MIDDLE = Stage(sigma=2.0, stride=1, freedoms=8, moments=False, steps=4)
 FINE = Stage(sigma=2.0, stride=3, freedoms=8, moments=True, steps=3)
 
-DETAIL = (2.0, 8.0)  # Gaussians, in working pixels, between which detail is correlated
 MIN_CORRELATION = 0.12
 SIGNIFICANT = 6.0  # standard deviations of the correlation of unlike pictures
 
@@ -124,47 +123,14 @@ class _Aligner:
         failed = Alignment(np.eye(3), 0.0, False)
         matrix = source_from_reference
         for (by, _), template, picture in zip(self.levels, self.templates, pictures, strict=True):
-            smooth = template.smooth(picture)
-            level = refine(template, smooth, to_level(matrix, self.factor * by))
+            prepared = template.prepare(picture)
+            level = refine(template, prepared, to_level(matrix, self.factor * by))
             matrix = to_full(level, self.factor * by)
             if not plausible(matrix, self.size):
                 return failed
-        light, seen = template.warp(smooth, level)
-        correlation = detail_correlation(template.light, light, seen, template.stage)
-        spots = seen.sum() * (template.stage.stride / template.stage.sigma) ** 2 / (4 * np.pi)
-        ok = bool(correlation >= max(MIN_CORRELATION, SIGNIFICANT / np.sqrt(spots + 1)))
+        correlation, chance = template.correlation(prepared, level)
+        ok = bool(correlation >= max(MIN_CORRELATION, SIGNIFICANT * chance))
         return Alignment(matrix if ok else np.eye(3), correlation, ok)
-
-
-def detail_correlation(
-    reference: Picture, frame: Picture, seen: NDArray[np.bool_], stage: Stage
-) -> float:
-    """Correlate the fine detail of two aligned pictures where both were seen.
-
-    Args:
-        reference: luminance, smoothed and thinned out by a `Template`; (h, w).
-        frame: the other, laid onto it; (h, w).
-        seen: where to look; (h, w).
-        stage: of the template.
-
-    Returns:
-        From -1 to 1; 0 where there is nothing to compare.
-    """
-    sigma = float(np.sqrt(DETAIL[1] ** 2 - stage.sigma**2) / stage.stride)
-    weight = seen.astype(np.float32)
-    around = cv2.GaussianBlur(weight, (0, 0), sigma) + 1e-6
-    one, other = (
-        (light - cv2.GaussianBlur(light * weight, (0, 0), sigma) / around) * weight
-        for light in (reference, frame)
-    )
-    # Each place counts alike, so that one lamp does not decide.
-    powers = [cv2.GaussianBlur(p * p, (0, 0), 2 * sigma) for p in (one, other)]
-    floors = [0.05 * float(power.mean()) + 1e-12 for power in powers]
-    one, other = (
-        p / np.sqrt(power + floor)
-        for p, power, floor in zip((one, other), powers, floors, strict=True)
-    )
-    return float((one * other).sum() / (np.linalg.norm(one) * np.linalg.norm(other) + 1e-12))
 
 
 def shrink(luminance: Picture, by: int) -> Picture:

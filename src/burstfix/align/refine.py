@@ -14,13 +14,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from burstfix.align.detail import detail
 from burstfix.align.geometry import Matrix, corner_error
 from burstfix.align.sampling import project, sample
 from burstfix.frame import Box, Size
 
 Picture = NDArray[np.float32]
 
-CLIPPED = 0.95  # smoothed luminance from where light may be lost
+OPEN = 0.99  # share of unclipped light from where a place is compared
 CONVERGED = 0.01  # pixels of the level that a last step moves the corners
 ROBUST = 3.0  # residuals, in robust standard deviations, that count half of what they say
 
@@ -56,16 +57,16 @@ class Template:
         self.stage = stage
         self.size: Size = (luminance.shape[0], luminance.shape[1])
         self.margin = int(np.ceil(2.5 * stage.sigma)) + 1
-        smooth = self.smooth(luminance)
-        self.light = self._pick(smooth)
+        prepared = self.prepare(luminance)
+        self.light = self._pick(prepared[0])
         self.box = Box.whole(self.size)
-        self.basis = self._basis(smooth)  # (P, n)
+        self.basis = self._basis(prepared[0])  # (P, n)
         x, y = (np.arange(0, side, stage.stride, dtype=np.float64) for side in self.size[::-1])
-        self.inside = self._inside(x[None, :], y[:, None])
+        self.inside = self._inside(x[None, :], y[:, None]) & (self._pick(prepared[1]) > OPEN)
 
-    def smooth(self, luminance: Picture) -> Picture:
-        """Smooth a picture as this level wants it."""
-        return np.asarray(cv2.GaussianBlur(luminance, (0, 0), self.stage.sigma))
+    def prepare(self, luminance: Picture) -> Picture:
+        """Bring a frame's luminance, (h, w), to the form that is compared, (2, h, w)."""
+        return detail(luminance, self.stage.sigma)
 
     def _pick(self, picture: Picture) -> Picture:
         """Take the pixels that are compared."""
@@ -101,28 +102,45 @@ class Template:
         return np.stack([row.ravel() for row in rows])
 
     def warp(
-        self, smooth: Picture, frame_from_reference: Matrix
+        self, prepared: Picture, frame_from_reference: Matrix
     ) -> tuple[Picture, NDArray[np.bool_]]:
         """Lay a frame onto the reference.
 
         Args:
-            smooth: the frame, smoothed; (h, w).
+            prepared: the frame, from `prepare`; (2, h, w).
             frame_from_reference: in pixels of this level.
 
         Returns:
-            The frame at the points that are compared, and which of them both frames saw.
+            The frame's detail at the points that are compared, and where both frames saw it.
         """
         x, y = project(frame_from_reference, self.box, self.stage.stride)
-        seen = self._inside(x.numpy(), y.numpy()) & self.inside
-        return sample(torch.from_numpy(smooth)[None], x, y)[0].numpy(), seen
+        light, unclipped = sample(torch.from_numpy(prepared), x, y).numpy()
+        seen = self._inside(x.numpy(), y.numpy()) & self.inside & (unclipped > OPEN)
+        return np.ascontiguousarray(light), seen
+
+    def correlation(self, prepared: Picture, frame_from_reference: Matrix) -> tuple[float, float]:
+        """Correlate the detail of a frame with the reference's, where both saw it.
+
+        Args:
+            prepared: the frame, from `prepare`; (2, h, w).
+            frame_from_reference: in pixels of this level.
+
+        Returns:
+            The correlation, -1 to 1; and its standard deviation were the pictures unlike.
+        """
+        light, seen = self.warp(prepared, frame_from_reference)
+        spots = float(seen.sum()) * (self.stage.stride / self.stage.sigma) ** 2 / (4 * np.pi)
+        one, other = self.light[seen], light[seen]
+        power = float(np.linalg.norm(one) * np.linalg.norm(other))
+        return float(one @ other) / (power + 1e-12), float(1 / np.sqrt(spots + 1))
 
 
-def refine(template: Template, smooth: Picture, frame_from_reference: Matrix) -> Matrix:
+def refine(template: Template, prepared: Picture, frame_from_reference: Matrix) -> Matrix:
     """Improve a homography.
 
     Args:
         template: the reference at this level.
-        smooth: the frame at this level, smoothed by `template.smooth`; (h, w).
+        prepared: the frame at this level, from `template.prepare`; (2, h, w).
         frame_from_reference: where to begin, in pixels of this level.
 
     Returns:
@@ -130,7 +148,7 @@ def refine(template: Template, smooth: Picture, frame_from_reference: Matrix) ->
     """
     matrix = frame_from_reference
     for _ in range(template.stage.steps):
-        light, seen = template.warp(smooth, matrix)
+        light, seen = template.warp(prepared, matrix)
         unknowns = _solve(template, light, seen)
         if not np.isfinite(unknowns).all():
             return np.full((3, 3), np.nan)
@@ -143,7 +161,7 @@ def refine(template: Template, smooth: Picture, frame_from_reference: Matrix) ->
 
 def _solve(template: Template, light: Picture, seen: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return the unknowns, in the order of the basis, that best explain a frame's difference."""
-    weight = (seen & (template.light < CLIPPED) & (light < CLIPPED)).astype(np.float32)
+    weight = seen.astype(np.float32)
     basis, unknowns = template.basis, template.basis.shape[0]
     total = float(weight.sum())
     if total < 50 * unknowns:

@@ -22,24 +22,29 @@ class AlignedBurst:
     """The frames of a burst in the reference's geometry and exposure, read box by box.
 
     Args:
-        frames: the reference first.
+        views: the frames, the reference first.
         source_from_reference: takes the reference's (x, y) to each frame's, in pixels; (3, 3)
             each, the first the identity.
         gains: what each frame's light is multiplied by; the first is 1.
     """
 
-    frames: Sequence[Frame]
+    views: Sequence[Frame]
     source_from_reference: Sequence[Matrix]
     gains: Sequence[float]
 
     def __post_init__(self) -> None:
-        if not len(self.frames) == len(self.source_from_reference) == len(self.gains) > 0:
+        if not self.frames == len(self.source_from_reference) == len(self.gains) > 0:
             raise ValueError("A burst needs one homography and one gain for each frame.")
 
     @property
     def size(self) -> Size:
         """(height, width) of the reference."""
-        return self.frames[0].size
+        return self.views[0].size
+
+    @property
+    def frames(self) -> int:
+        """How many frames there are."""
+        return len(self.views)
 
     def read(self, box: Box) -> tuple[Tensor, Tensor]:
         """Read a box of the reference's grid from every frame.
@@ -52,16 +57,16 @@ class AlignedBurst:
             seen, 0 to 1, (F, 1, h, w). Where a frame saw nothing it repeats the reference.
         """
         height, width = box.size
-        burst = torch.empty((len(self.frames), 3, height, width))
-        seen = torch.ones((len(self.frames), 1, height, width))
-        burst[0] = self.frames[0].read(box)
-        for index in range(1, len(self.frames)):
+        burst = torch.empty((self.frames, 3, height, width))
+        seen = torch.ones((self.frames, 1, height, width))
+        burst[0] = self.views[0].read(box)
+        for index in range(1, self.frames):
             self._read_frame(index, box, burst, seen)
         return burst, seen
 
     def _read_frame(self, index: int, box: Box, burst: Tensor, seen: Tensor) -> None:
         """Fill in one frame."""
-        frame, gain = self.frames[index], self.gains[index]
+        frame, gain = self.views[index], self.gains[index]
         matrix = self.source_from_reference[index]
         shift = whole_shift(matrix, self.size)
         light, mask = _shifted(frame, shift, box) if shift else _warped(frame, matrix, box)

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from burstfix import __version__, device, tiling, weights
@@ -20,10 +21,10 @@ from burstfix.backends import find
 from burstfix.backends.base import DESCRIPTOR, Network, plain_descriptor
 from burstfix.color import LINEAR
 from burstfix.errors import AlignmentError, UsageError
-from burstfix.frame import Box, Burst, Frame
-from burstfix.io.decode import check_same_kind, read_frames, rebalance
+from burstfix.frame import Box, Burst, Frame, Metadata
+from burstfix.io.decode import check_same_kind, probe, read_frames, rebalance
 from burstfix.io.store import reduced_luminance
-from burstfix.io.write import Canvas, Format, OnExists, format_for, resolve_output, save
+from burstfix.io.write import Canvas, OnExists, format_for, resolve_output, save
 from burstfix.restore.report import FrameReport, Report, Reporter, peak_memory_bytes
 
 REFERENCES_TO_TRY = 3  # the sharpest frame may be the odd one out; then the next sharpest
@@ -123,6 +124,28 @@ def restore_burst(
     return report
 
 
+def plan_burst(paths: Sequence[Path], output: Path, options: Options | None = None) -> Report:
+    """Check what can be checked without decoding pixels, and tell what would be done.
+
+    Raises:
+        BurstfixError: what `restore_burst` would raise for the same reasons.
+    """
+    options = options or Options()
+    format_for(
+        output, bit_depth=options.bit_depth, linear=options.linear, quality=options.quality
+    )
+    report = Report(output=str(output), backend=options.backend, version=__version__)
+    target = resolve_output(output, on_exists=options.on_exists, inputs=paths)
+    report.status = "planned" if target else "skipped"
+    report.output = str(target or output)
+    _load_network(options, report)
+    device.choose(options.device)
+    probes = probe(paths)
+    report.size = probes[0].size
+    report.frames = [FrameReport(path=str(probe.path), used=True) for probe in probes]
+    return report
+
+
 def align_frames(
     frames: Burst, options: Options | None = None, reporter: Reporter | None = None
 ) -> Fusion:
@@ -137,7 +160,7 @@ def align_frames(
     factor = reduction_for(frames[0].size)
     luminances = []
     for frame in frames:
-        luminances.append(reduced_luminance(frame.pixels, factor))
+        luminances.append(reduced_luminance(frame.pixels, factor).numpy())
         reporter.step()
     sharp = tuple(sharpness(luminance) for luminance in luminances)
     reference, alignments = _align(luminances, factor, sharp, frames, options)
@@ -153,7 +176,11 @@ def align_frames(
         1.0
         if number == reference
         else exposure_gain(
-            luminances[reference], luminances[number], alignment.source_from_reference, factor
+            luminances[reference],
+            luminances[number],
+            alignment.source_from_reference,
+            factor,
+            expected=_expected_gain(frames[reference], frames[number]),
         )
         for number, alignment in enumerate(alignments)
     )
@@ -209,7 +236,7 @@ def _prepare(
 
 
 def _align(
-    luminances: list[np.ndarray],
+    luminances: list[NDArray[np.float32]],
     factor: int,
     sharp: tuple[float, ...],
     frames: Burst,
@@ -244,6 +271,19 @@ def _reference_candidates(sharp: tuple[float, ...], options: Options) -> list[in
             f"--reference {number} names no frame.", f"The burst has frames 1 to {len(sharp)}."
         )
     return [number - 1]
+
+
+def _expected_gain(reference: Frame, frame: Frame) -> float | None:
+    """Tell from the files how much more light the reference got; None where they do not tell."""
+    one, other = _exposure(reference.metadata), _exposure(frame.metadata)
+    return one / other if one and other else None
+
+
+def _exposure(metadata: Metadata) -> float | None:
+    """Return what a pixel's value is proportional to: time x ISO / aperture squared."""
+    if not metadata.exposure_s or not metadata.iso:
+        return None
+    return metadata.exposure_s * metadata.iso / (metadata.aperture or 1) ** 2
 
 
 def _canonical_order(
@@ -380,4 +420,3 @@ class _Clock:
         self.seconds[stage] = round(time.perf_counter() - start, 3)
 
 
-__all__ = ["Format", "Fusion", "Options", "align_frames", "restore_burst"]

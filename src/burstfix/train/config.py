@@ -70,6 +70,7 @@ class Recipe:
         precision: bf16 or fp32.
         validate_every_s: seconds between validations.
         validation_share: every n-th photograph, by number, is for validation.
+        validation_count: fixed bursts for each noise level and blur.
         loss: the terms of the loss.
         data: overrides of `synth.plan.BurstSettings`.
     """
@@ -94,6 +95,7 @@ class Recipe:
     precision: str = "bf16"
     validate_every_s: float = 300.0
     validation_share: int = 16
+    validation_count: int = 3
     loss: LossWeights = field(default_factory=LossWeights)
     data: dict[str, Any] = field(default_factory=dict)
 
@@ -155,3 +157,9 @@ def parse_recipe(table: dict[str, Any], source: str) -> Recipe:
             f"Its fields are: {', '.join(f.name for f in dataclasses.fields(Recipe))}.",
         ) from error
     return recipe
+
+
+def _tuples(table: dict[str, Any]) -> dict[str, Any]:
+    """Replace lists by tuples, which dataclasses take, in a table and in those inside it."""
+    kinds = {list: tuple, dict: _tuples}
+    return {key: kinds.get(type(value), lambda same: same)(value) for key, value in table.items()}

@@ -54,7 +54,7 @@ class Log:
         self.rows: list[tuple[int, float, float, float]] = []
         self.saved_s = self.began_s = run.elapsed_s
         self.began = run.step
-        if run.step == 0:
+        if run.step == 0 or not self._file(".csv").exists():
             self._file(".csv").write_text(",".join(_COLUMNS) + "\n", encoding="utf-8")
 
     def tell(self, progress: float, loss: float, *, skipped: bool) -> None:

@@ -83,7 +83,12 @@ def train(
             load_checkpoint(resume, run)
         side = max(photo_side(recipe.settings(stage.crop)) for stage in recipe.stages)
         split = split_photos(photos, recipe.validation_share, side)
-        fixed = fixed_bursts(split.validation, device=device) if processes.first else []
+        crop = recipe.stages[-1].crop
+        fixed = (
+            fixed_bursts(split.validation, device=device, count=recipe.validation_count, crop=crop)
+            if processes.first
+            else []
+        )
         log = Log(output, run, report) if processes.first else None
         _sit(
             run,

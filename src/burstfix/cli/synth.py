@@ -1,0 +1,161 @@
+"""`burstfix synth`: degraded data with known truth, from sharp photographs."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from burstfix.errors import OutputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from burstfix.frame import Curve, Metadata
+    from burstfix.synth.render import RenderedBurst
+
+app = typer.Typer(
+    help="Make degraded data with known truth.", no_args_is_help=True, rich_markup_mode=None
+)
+
+EXAMPLES = """\b
+Examples:
+  burstfix synth burst photo.jpg -o night/ --noise high --seed 1
+  burstfix synth burst photo.png -o easy/ --blur easy --frames 4 --kind png
+"""
+
+
+class Noise(StrEnum):
+    """Standard deviation of the noise: 0.01, 0.03, 0.10 of saturation."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class Blur(StrEnum):
+    """How far shake spreads a point in each frame: 0, 3-9, 3-25, 9-25 px."""
+
+    NONE = "none"
+    EASY = "easy"
+    MIXED = "mixed"
+    HARD = "hard"
+
+
+class Kind(StrEnum):
+    """What the frames are written as."""
+
+    DNG = "dng"
+    PNG = "png"
+
+
+@app.callback()
+def group() -> None:
+    """Make degraded data with known truth."""
+
+
+@app.command(epilog=EXAMPLES, no_args_is_help=True)
+def burst(
+    photo: Annotated[Path, typer.Argument(help="A sharp photograph.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the frames.", show_default=False)
+    ],
+    frames: Annotated[int, typer.Option("--frames", "-f", min=1, max=64)] = 8,
+    noise: Annotated[Noise, typer.Option("--noise")] = Noise.MEDIUM,
+    blur: Annotated[Blur, typer.Option("--blur")] = Blur.MIXED,
+    shake: Annotated[float, typer.Option(min=0, help="Offsets between frames [px].")] = 12.0,
+    rotation: Annotated[float, typer.Option(min=0, max=5, help="Turns [degrees].")] = 0.5,
+    kind: Annotated[Kind, typer.Option("--kind", help="Bayer DNG, or 16-bit PNG.")] = Kind.DNG,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Shake and darken a photograph into a burst: frames, and in truth/ what each should show."""
+    del debug  # read by `main`
+    from burstfix.cli.console import Terminal
+    from burstfix.io.decode import read_frame
+    from burstfix.synth.render import render_burst
+
+    terminal = Terminal(quiet=quiet)
+    paths = [output / f"frame-{number:02}.{kind.value}" for number in range(1, frames + 1)]
+    present = [path for path in paths if path.exists()]
+    if present:
+        raise OutputError(f"{present[0]} exists already.", "Name an empty folder with -o.")
+    rendered = render_burst(
+        read_frame(photo).whole(),
+        frames=frames,
+        noise=noise.value,
+        blur=blur.value,
+        shake_px=shake,
+        rotation_deg=rotation,
+        seed=seed,
+    )
+    with terminal.progress():
+        terminal.stage("render", frames)
+        for index, path in enumerate(paths):
+            _write_frame(rendered, index, path, kind)
+            terminal.step()
+    _write_geometry(rendered, output / "truth" / "geometry.json")
+    terminal.say(f"Wrote {frames} frames to {output}, and to {output / 'truth'} what each hides.")
+
+
+def _write_frame(rendered: "RenderedBurst", index: int, path: Path, kind: Kind) -> None:
+    """Write a frame, and its truth rendered in the same way."""
+    from datetime import datetime, timedelta
+
+    from burstfix import color
+    from burstfix.frame import Metadata
+    from burstfix.io.dng import Sensor, write_dng
+    from burstfix.synth import render
+
+    taken = datetime(2024, 1, 1, 20, 0) + timedelta(milliseconds=250 * index)
+    metadata = Metadata(exposure_s=1 / 8, iso=3200, aperture=2.0, taken=taken, camera="burstfix")
+    if kind is Kind.PNG:
+        _write_png(rendered.linear(index), path, metadata, color.SRGB)
+        _write_png(rendered.truth_for(index), _truth_path(path), metadata, color.SRGB)
+        return
+    sensor = Sensor(
+        black_level=render.BLACK_LEVEL_DN,
+        white_level=render.WHITE_LEVEL_DN,
+        as_shot_neutral=_neutral(rendered.white_balance),
+        color_matrix=color.SRGB_FROM_XYZ,
+        noise=(rendered.shot, rendered.read),
+    )
+    write_dng(path, rendered.mosaic(index).numpy(), sensor=sensor, metadata=metadata)
+    _write_png(rendered.truth_for(index), _truth_path(path), metadata, color.NEUTRAL)
+
+
+def _write_png(light: "Tensor", path: Path, metadata: "Metadata", curve: "Curve") -> None:
+    from burstfix import __version__
+    from burstfix.io.write import Canvas, format_for, save
+
+    size = (light.shape[1], light.shape[2])
+    canvas = Canvas(size, format_for(path), curve)
+    canvas.put(0, 0, light)
+    save(canvas, path, metadata=metadata, provenance={"version": __version__}, replace=True)
+
+
+def _write_geometry(rendered: "RenderedBurst", path: Path) -> None:
+    """Write how the frames lie to each other."""
+    import json
+
+    from burstfix.io.atomic import replacing
+
+    content = {
+        "size": rendered.size,
+        "source_from_scene": rendered.source_from_scene.tolist(),
+        "noise_sigma": rendered.sigma,
+    }
+    with replacing(path, replace=True) as file:
+        file.write(json.dumps(content, indent=1).encode())
+
+
+def _truth_path(path: Path) -> Path:
+    return path.parent / "truth" / f"{path.stem}.png"
+
+
+def _neutral(white_balance: tuple[float, float, float]) -> tuple[float, float, float]:
+    """Return the camera's colour of a neutral surface, the largest channel 1."""
+    least = min(white_balance)
+    red, green, blue = (least / gain for gain in white_balance)
+    return red, green, blue

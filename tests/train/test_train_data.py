@@ -1,0 +1,102 @@
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from burstfix.errors import InputError
+from burstfix.io.photos import Photo
+from burstfix.train.config import Recipe
+from burstfix.train.data import draw_batch, split_photos, to_light
+from burstfix.train.validate import fixed_bursts, mean_psnr, psnr
+
+CPU = torch.device("cpu")
+Maker = Callable[[int], list[Photo]]
+
+
+def photo(name: str, side: int = 100) -> Photo:
+    return Photo(name, np.zeros((side, side, 3), np.uint8), 1.0)
+
+
+def test_crops_of_one_photograph_fall_on_the_same_side() -> None:
+    photos = [photo(f"{n:04d}{letter}") for n in range(32) for letter in "ab"]
+    split = split_photos(photos, 16, 96)
+    validation = {p.name for p in split.validation}
+    assert validation == {"0000a", "0000b", "0016a", "0016b"}
+    assert len(split.training) == 60
+    assert not validation & {p.name for p in split.training}
+
+
+def test_a_handful_of_photographs_still_has_one_to_validate_on() -> None:
+    split = split_photos([photo("my holiday"), photo("my dog")], 16, 96)
+    assert (len(split.training), len(split.validation)) == (1, 1)
+
+
+def test_photographs_that_are_too_few_or_too_small_are_refused() -> None:
+    with pytest.raises(InputError, match="96"):
+        split_photos([photo("a"), photo("b", side=90)], 16, 96)
+
+
+def test_a_batch_is_drawn_again_by_its_seed_and_by_no_other(
+    make_photos: Maker, recipe: Recipe
+) -> None:
+    photos = make_photos(4)
+    stage = recipe.stages[0]
+    seeds = [(1, 2, 3), (1, 2, 3), (1, 2, 4)]
+    one = dataclasses.replace(recipe, lengths=(3,))
+    batches = [draw_batch(photos, one, stage, seed=seed, device=CPU) for seed in seeds]
+    assert torch.equal(batches[0].frames, batches[1].frames)
+    assert torch.equal(batches[0].truth, batches[1].truth)
+    assert not torch.equal(batches[0].frames, batches[2].frames)
+
+
+def test_burst_lengths_are_drawn_and_the_number_of_frames_stays_near_the_wanted(
+    make_photos: Maker, recipe: Recipe
+) -> None:
+    photos = make_photos(4)
+    stage = recipe.stages[0]
+    shapes = {
+        draw_batch(photos, recipe, stage, seed=(seed,), device=CPU).frames.shape
+        for seed in range(20)
+    }
+    assert {shape[1] for shape in shapes} == {1, 2, 3}
+    assert all(shape[0] == 2 and shape[2:] == (3, 32, 32) for shape in shapes)
+
+
+def test_white_and_black_and_the_order_of_channels_survive_decoding() -> None:
+    codes = torch.tensor([[[[255, 0, 188]]]], dtype=torch.uint8)
+    light = to_light(codes)
+    assert light.shape == (1, 3, 1, 1)
+    torch.testing.assert_close(light.flatten(), torch.tensor([1.0, 0.0, 0.5029]), atol=1e-3, rtol=0)
+
+
+def test_fixed_bursts_are_the_same_at_every_call_and_of_every_kind(make_photos: Maker) -> None:
+    photos = make_photos(3)
+    first, second = (fixed_bursts(photos, device=CPU, length=3, count=2, crop=32) for _ in range(2))
+    assert [(b.noise, b.blur) for b in first] == [
+        (noise, blur) for noise in ("low", "medium", "high") for blur in ("easy", "mixed", "hard")
+    ]
+    for one, other in zip(first, second, strict=True):
+        assert torch.equal(one.burst.frames, other.burst.frames)
+
+
+def test_more_noise_and_more_blur_are_worse(make_photos: Maker) -> None:
+    photos = make_photos(4)
+    bursts = fixed_bursts(photos, device=CPU, length=3, count=4, crop=48)
+
+    def mean_of(**kind: str) -> float:
+        chosen = [b for b in bursts if all(getattr(b, k) == v for k, v in kind.items())]
+        return mean_psnr(lambda burst, *_: burst[:, 0], chosen)
+
+    assert mean_of(noise="low") > mean_of(noise="medium") > mean_of(noise="high")
+    assert mean_of(noise="low", blur="easy") > mean_of(noise="low", blur="hard")
+
+
+def test_psnr_is_that_of_the_clipped_codes() -> None:
+    truth = torch.ones(1, 3, 8, 8)
+    assert psnr(truth + 0.5, truth).item() > 100
+    coded = torch.full((1, 3, 8, 8), 0.5)
+    light = ((coded + 0.055) / 1.055) ** 2.4
+    brighter = ((coded + 0.1 + 0.055) / 1.055) ** 2.4
+    assert psnr(brighter, light).item() == pytest.approx(20, abs=0.01)
