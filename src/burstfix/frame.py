@@ -35,9 +35,7 @@ class Box(NamedTuple):
 
     def grow(self, margin: int) -> "Box":
         """Return the box with `margin` more pixels on each side."""
-        return Box(
-            self.top - margin, self.left - margin, self.bottom + margin, self.right + margin
-        )
+        return Box(self.top - margin, self.left - margin, self.bottom + margin, self.right + margin)
 
     def shift(self, down: int, right: int) -> "Box":
         """Return the box moved by whole pixels."""

@@ -15,14 +15,29 @@ from burstfix.tiling import TensorSource, run_whole
 CPU = torch.device("cpu")
 EXACT = 1 / 65535
 
+# Of the same kind as the whole network, in a fraction of its time
+SMALL = {
+    "set": {
+        "frame_widths": (8, 8, 8, 8),
+        "frame_blocks": (0, 1, 0, 1),
+        "trunk_widths": (8, 8, 8, 8),
+        "trunk_blocks": (1, 0, 0, 1),
+        "trunk_up_blocks": (1, 0, 0),
+    }
+}
+
 every_backend = pytest.mark.parametrize("name", BACKENDS)
+
+
+def small_config(name: str) -> object:
+    return BACKENDS[name].config(**SMALL.get(name, {}))
 
 
 def build(name: str) -> Network:
     """Build a backend; a trained one gets the same random weights every time."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = BACKENDS[name].build()
+        network = BACKENDS[name].build(small_config(name))
         for parameter in network.parameters():
             parameter.data += 0.01 * torch.randn_like(parameter)  # zeros would hide a fault
     return network
@@ -185,7 +200,7 @@ def test_a_saved_network_is_rebuilt_from_its_file_alone(name: str, tmp_path: Pat
     for parameter in network.parameters():
         parameter.data = parameter.data.half().float()  # what the file can hold
     path = tmp_path / "weights.safetensors"
-    config = vars(BACKENDS[name].config())
+    config = vars(small_config(name))
     weights.save(network, weights.Card(backend=name, config=config), path)
     loaded, card = weights.load(path)
     source = make_source(64, 64, frame_counts(network)[-1])

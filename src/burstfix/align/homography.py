@@ -120,17 +120,21 @@ class _Aligner:
 
     def _refine(self, pictures: Sequence[Picture], source_from_reference: Matrix) -> Alignment:
         """Refine on every level, and judge."""
-        failed = Alignment(np.eye(3), 0.0, False)
-        matrix = source_from_reference
+        matrix, found = source_from_reference, Alignment(np.eye(3), 0.0, False)
         for (by, _), template, picture in zip(self.levels, self.templates, pictures, strict=True):
+            full = self.factor * by
             prepared = template.prepare(picture)
-            level = refine(template, prepared, to_level(matrix, self.factor * by))
-            matrix = to_full(level, self.factor * by)
+            level = refine(template, prepared, to_level(matrix, full))
+            if not np.isfinite(level).all():
+                continue  # too little unclipped light for this level; a finer one may do
+            matrix = to_full(level, full)
             if not plausible(matrix, self.size):
-                return failed
-        correlation, chance = template.correlation(prepared, level)
-        ok = bool(correlation >= max(MIN_CORRELATION, SIGNIFICANT * chance))
-        return Alignment(matrix if ok else np.eye(3), correlation, ok)
+                return found
+            if by == 1:
+                correlation, chance = template.correlation(prepared, level)
+                ok = bool(correlation >= max(MIN_CORRELATION, SIGNIFICANT * chance))
+                found = Alignment(matrix if ok else np.eye(3), correlation, ok)
+        return found
 
 
 def shrink(luminance: Picture, by: int) -> Picture:

@@ -23,6 +23,8 @@ def sharpness(luminance: Picture) -> float:
         0 for a blank frame, more for a sharper one; negative where noise leaves nothing.
     """
     height, width = (side // 2 * 2 for side in luminance.shape)
+    if min(height, width) < 4:
+        return 0.0
     square = luminance[:height, :width]
     half = np.float32(0.5)
     one = (square[::2, ::2] + square[1::2, 1::2]) * half

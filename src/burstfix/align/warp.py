@@ -12,8 +12,10 @@ from burstfix.align.sampling import MARGIN, project, sample
 from burstfix.frame import Box, Frame, Size
 
 UNSEEN_BORDER = 2  # pixels at a frame's border where the kernel would make up light
-BRIGHTER_GAIN = 0.95  # frames exposed longer than this gain says lose highlights the reference has
-SATURATED = 0.99  # of linear light, from where a channel may be clipped
+# Frames exposed longer than this gain says lose highlights that the reference has. Nearer to 1
+# the loss is small, and filling it in from the reference leaves edges that show more.
+BRIGHTER_GAIN = 0.7
+SATURATING, SATURATED = 0.9, 0.99  # of linear light: from where a channel counts less, and not
 WHOLE_SHIFT = 0.01  # corner error in pixels below which a frame is copied, not resampled
 
 
@@ -74,15 +76,17 @@ class AlignedBurst:
             burst[index] = burst[0]
             seen[index] = 0
             return
+        share = mask.float()
         if gain < BRIGHTER_GAIN:
-            mask &= light.amax(dim=0) < SATURATED
+            room = SATURATED - light.amax(dim=0)
+            share *= room.div_(SATURATED - SATURATING).clamp_(0, 1)
+        into = burst[index]
+        into.copy_(light)
         if gain != 1:
-            light = light * gain
-        if mask.all():
-            burst[index] = light
-        else:
-            torch.where(mask, light, burst[0], out=burst[index])
-            seen[index, 0] = mask
+            into.mul_(gain)
+        if share.min() < 1:
+            torch.lerp(burst[0], into, share, out=into)
+            seen[index, 0] = share
 
 
 def whole_shift(source_from_reference: Matrix, size: Size) -> tuple[int, int] | None:

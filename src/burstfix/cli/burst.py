@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -10,8 +10,8 @@ from burstfix.errors import BurstfixError, UsageError
 
 if TYPE_CHECKING:
     from burstfix.cli.console import Terminal
-    from burstfix.restore.burst import Options
     from burstfix.restore.inputs import BurstFiles
+    from burstfix.restore.options import Options
     from burstfix.restore.report import Report
 
 EXAMPLES = """\b
@@ -113,8 +113,8 @@ def burst(
     """Restore one picture from a burst, or one from each of several folders."""
     from burstfix import device as devices
     from burstfix.cli.console import Terminal
-    from burstfix.restore.burst import Options
     from burstfix.restore.inputs import find_bursts, name_outputs
+    from burstfix.restore.options import Options
 
     terminal = Terminal(quiet=quiet, verbose=verbose)
     options = Options(
@@ -146,7 +146,9 @@ def burst(
     _restore_all(work, options, terminal, json=json, debug=debug)
 
 
-def _restore(files: "BurstFiles", output: Path, options: "Options", terminal: "Terminal") -> "Report":
+def _restore(
+    files: "BurstFiles", output: Path, options: "Options", terminal: "Terminal"
+) -> "Report":
     from burstfix.restore.burst import restore_burst
 
     with terminal.progress():
@@ -216,9 +218,11 @@ def _plan(
                 terminal.say(f"  {frame.path}" + (f" ({frame.why})" if frame.why else ""))
 
 
-def _reference(text: str) -> "str | int":
-    if text in {"auto", "first"}:
-        return text
+def _reference(text: str) -> Literal["auto", "first"] | int:
+    if text == "auto":
+        return "auto"
+    if text == "first":
+        return "first"
     if text.isdecimal() and int(text) >= 1:
         return int(text)
     raise UsageError(f"--reference {text} is not known.", "Give auto, first, or 1, 2, 3…")

@@ -1,0 +1,1 @@
+"""A task from files to a file: read, align, match exposure, run a backend, write."""

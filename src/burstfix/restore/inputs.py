@@ -10,10 +10,11 @@ from pathlib import Path
 from burstfix.errors import InputError, UsageError
 
 RASTER_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".webp", ".avif"})
-RAW_SUFFIXES = frozenset(
+_RAW = (
     ".3fr .ari .arw .bay .cap .cr2 .cr3 .crw .dcr .dcs .dng .erf .fff .gpr .iiq .k25 .kdc .mdc"
-    " .mef .mos .mrw .nef .nrw .orf .pef .ptx .raf .raw .rw2 .rwl .sr2 .srf .srw .x3f".split()
+    " .mef .mos .mrw .nef .nrw .orf .pef .ptx .raf .raw .rw2 .rwl .sr2 .srf .srw .x3f"
 )
+RAW_SUFFIXES = frozenset(_RAW.split())
 NAME_FIELDS = ("stem", "first", "last", "n", "date", "backend", "ext")
 
 
@@ -94,7 +95,7 @@ def _expand(argument: str | Path) -> list[Path]:
     if Path(argument).exists():
         return [Path(argument)]
     if glob.has_magic(str(argument)):
-        matches = sorted((Path(match) for match in glob.glob(str(argument))), key=natural_key)
+        matches = sorted((Path(match) for match in glob.glob(str(argument))), key=natural_key)  # noqa: PTH207 may be absolute
         if matches:
             return matches
         raise InputError(f"No file matches {argument}.", "Check the pattern and the folder.")

@@ -129,8 +129,9 @@ class Reader:
             left: _Kept | None = None
             for place, (core, box) in enumerate(zip(cores, boxes, strict=True)):
                 parts = self._assemble(box, left, strip)
-                if following:
-                    following.copy(box, parts, box)
+                if following:  # the columns further left are there already
+                    start = left.box.right if left else box.left
+                    following.copy(box._replace(left=start), parts, box)
                 last = place + 1 == len(boxes)
                 left = None if last else _columns(parts, box, boxes[place + 1].left)
                 tile = [Tile(core, box, *parts)]

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
+from burstfix.backends.base import Network
 from burstfix.errors import OutputError, WeightsError
 from burstfix.train.config import Recipe, parse_recipe
 from burstfix.train.guard import Guard
@@ -36,8 +37,8 @@ class Run:
     """
 
     recipe: Recipe
-    network: nn.Module
-    average: nn.Module
+    network: Network
+    average: Network
     optimiser: Muon
     guard: Guard
     step: int = 0

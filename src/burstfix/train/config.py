@@ -141,9 +141,7 @@ def read_recipe(name: str) -> Recipe:
 def parse_recipe(table: dict[str, Any], source: str) -> Recipe:
     """Turn a TOML or JSON table into a recipe; `source` names it in messages."""
     try:
-        values: dict[str, Any] = {
-            key: tuple(v) if isinstance(v, list) else v for key, v in table.items()
-        }
+        values = _tuples(table)
         if "stages" in values:
             values["stages"] = tuple(Stage(**stage) for stage in values["stages"])
         if "loss" in values:
@@ -161,5 +159,11 @@ def parse_recipe(table: dict[str, Any], source: str) -> Recipe:
 
 def _tuples(table: dict[str, Any]) -> dict[str, Any]:
     """Replace lists by tuples, which dataclasses take, in a table and in those inside it."""
-    kinds = {list: tuple, dict: _tuples}
-    return {key: kinds.get(type(value), lambda same: same)(value) for key, value in table.items()}
+    return {
+        key: tuple(value)
+        if isinstance(value, list)
+        else _tuples(value)
+        if isinstance(value, dict)
+        else value
+        for key, value in table.items()
+    }

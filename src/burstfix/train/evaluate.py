@@ -15,7 +15,7 @@ from burstfix.device import Precision
 from burstfix.io.photos import Photo
 from burstfix.synth.burst import SyntheticBurst
 from burstfix.tiling import TensorSource, run_whole
-from burstfix.train.validate import Case, FixedBurst, fixed_bursts, to_codes
+from burstfix.train.validate import Blur, Case, FixedBurst, fixed_bursts, to_codes
 
 BEST = "best frame"  # picked knowing the truth: better than any user could
 REFERENCE = "reference"
@@ -56,6 +56,8 @@ def evaluate(
     precision: Precision = "auto",
     lengths: Sequence[int] = (8,),
     cases: Sequence[Case] = ("plain",),
+    noises: Sequence[str] = ("low", "medium", "high"),
+    blurs: Sequence[Blur] = ("easy", "mixed", "hard"),
     count: int = 4,
     crop: int = 256,
     report: Callable[[Score], None] | None = None,
@@ -69,6 +71,8 @@ def evaluate(
         precision: in which to restore.
         lengths: frames of the bursts.
         cases: what befalls the bursts beside blur and noise.
+        noises: names of noise levels.
+        blurs: names of blurs.
         count: bursts for each noise level and blur.
         crop: side of the frames [px].
         report: called with each score as it is known.
@@ -83,7 +87,14 @@ def evaluate(
             if case == "ruined" and length < 3:
                 continue  # no burst so short has a frame to spare
             for fixed in fixed_bursts(
-                photos, device=device, length=length, count=count, crop=crop, case=case
+                photos,
+                device=device,
+                length=length,
+                count=count,
+                crop=crop,
+                noises=noises,
+                blurs=blurs,
+                case=case,
             ):
                 results = _results(fixed.burst, compared, device, precision)
                 for method, pictures in results.items():

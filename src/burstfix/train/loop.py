@@ -26,6 +26,7 @@ from burstfix.train.checkpoint import (
 )
 from burstfix.train.config import Recipe, Stage
 from burstfix.train.data import Split, draw_batch, split_photos
+from burstfix.train.export import export_weights
 from burstfix.train.guard import Guard
 from burstfix.train.log import Log, Report
 from burstfix.train.losses import restoration_loss
@@ -58,20 +59,23 @@ def train(
     budget: Budget,
     device: torch.device,
     resume: Path | None = None,
+    data: str = "",
     report: Callable[[Report], None] | None = None,
 ) -> Run:
     """Train a network.
 
-    Writes beside `output` a checkpoint to resume from (`.checkpoint`) and the course of loss and
-    validation (`.csv`, `.svg`). The first Ctrl-C or SIGTERM ends the run early and saves it.
+    Writes the weights to `output`, and beside it a checkpoint to resume from (`.checkpoint`) and
+    the course of loss and validation (`.csv`, `.svg`). The first Ctrl-C or SIGTERM ends the run
+    early and saves it.
 
     Args:
         recipe: what to do.
         photos: sharp photographs; some are set aside for validation.
-        output: names the files.
+        output: the weights file; it names the others.
         budget: when to end; the learning rate falls to its end exactly there.
         device: where to compute.
         resume: checkpoint of the same recipe to go on from.
+        data: what the photographs are and whom to credit, for the card of the weights.
         report: called after each step.
 
     Returns:
@@ -99,6 +103,8 @@ def train(
             log=log,
             interrupted=interrupted,
         )
+        if processes.first:
+            export_weights(run, output, device=device, data=data)
     return run
 
 
@@ -149,7 +155,7 @@ def _sit(
         progress = processes.agree(math.inf if interrupted() else budget.progress(run))
         ended = progress >= 1
         if ended or _due(run, processes):
-            run.scores.append((run.elapsed_s, mean_psnr(run.average, fixed)))
+            run.scores.append((run.elapsed_s, _validate(run, fixed)))
             good = tensors_of(run)
         if log:
             log.keep_up(ended=ended)
@@ -161,6 +167,13 @@ def _sit(
         run.step += 1
         if log:
             log.tell(progress, loss, skipped=verdict != "step")
+
+
+def _validate(run: Run, fixed: list[FixedBurst]) -> float:
+    """Return the mean PSNR of the averaged weights over the fixed bursts [dB]."""
+    device = next(run.average.parameters()).device
+    with torch.autocast(device.type, torch.bfloat16, enabled=run.recipe.precision == "bf16"):
+        return mean_psnr(run.average, fixed)
 
 
 def _due(run: Run, processes: Processes) -> bool:

@@ -1,0 +1,201 @@
+"""From decoded frames to an aligned burst: choose the reference, align, match exposure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from burstfix.align.exposure import exposure_gain
+from burstfix.align.homography import Alignment, align_burst, reduction_for
+from burstfix.align.sharpness import sharpness
+from burstfix.align.warp import AlignedBurst
+from burstfix.backends.base import DESCRIPTOR, plain_descriptor
+from burstfix.errors import AlignmentError, UsageError
+from burstfix.frame import Burst, Frame, Metadata
+from burstfix.io.decode import rebalance
+from burstfix.io.store import reduced_luminance
+from burstfix.restore.options import Options
+from burstfix.restore.report import Reporter
+
+Picture = NDArray[np.float32]
+
+REFERENCES_TO_TRY = 3  # the sharpest frame may be the odd one out; then the next sharpest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aligned:
+    """A burst that is ready to be fused.
+
+    Args:
+        source: the frames in use, reference first, in its geometry and exposure.
+        descriptor: what is known of each of them; (1, F, D).
+        order: for each frame of `source`, its number in the burst that was given.
+        sharpness: of every frame given.
+        correlation: with the reference, of every frame given.
+        gain: to the reference's exposure, of every frame given.
+        dropped: number of a frame given, and why it is not used.
+    """
+
+    source: AlignedBurst
+    descriptor: Tensor
+    order: tuple[int, ...]
+    sharpness: tuple[float, ...]
+    correlation: tuple[float, ...]
+    gain: tuple[float, ...]
+    dropped: dict[int, str]
+
+    @property
+    def reference(self) -> Frame:
+        """The frame whose geometry and exposure the others were brought to."""
+        return self.source.views[0]
+
+
+def align_frames(
+    frames: Burst, options: Options | None = None, reporter: Reporter | None = None
+) -> Aligned:
+    """Choose the reference, align the frames to it and match their exposure.
+
+    Raw frames take the white balance of the reference that was chosen: they are then decoded
+    anew.
+
+    Raises:
+        AlignmentError: no other frame shows the reference's scene.
+        UsageError: the reference asked for does not exist.
+    """
+    options, reporter = options or Options(), reporter or Reporter()
+    aligned = _align_frames(frames, options, reporter)
+    reference = aligned.order[0]
+    balanced = rebalance(frames, reference)
+    if all(new is old for new, old in zip(balanced, frames, strict=True)):
+        return aligned
+    # What was matched with other colours is matched anew.
+    return _align_frames(balanced, replace(options, reference=reference + 1), Reporter())
+
+
+def _align_frames(frames: Burst, options: Options, reporter: Reporter) -> Aligned:
+    reporter.stage("align", len(frames))
+    factor = reduction_for(frames[0].size)
+    luminances: list[Picture] = []
+    for frame in frames:
+        luminances.append(reduced_luminance(frame.pixels, factor).numpy())
+        reporter.step()
+    sharp = tuple(sharpness(luminance) for luminance in luminances)
+    reference, alignments = _align(luminances, factor, sharp, frames, options)
+    dropped = _dropped(alignments)
+    for number, why in dropped.items():
+        reporter.warn(f"{frames[number].name} {why}; it is left out.")
+    gains = _gains(frames, luminances, alignments, reference, factor)
+    others = [number for number in range(len(frames)) if number not in {reference, *dropped}]
+    # Sorted by sharpness: the order in which files were named then changes no bit of the
+    # picture, whatever the backend.
+    order = (reference, *sorted(others, key=lambda number: -sharp[number]))
+    return Aligned(
+        source=AlignedBurst(
+            [frames[number] for number in order],
+            [alignments[number].source_from_reference for number in order],
+            [gains[number] for number in order],
+        ),
+        descriptor=_describe([gains[number] for number in order]),
+        order=order,
+        sharpness=sharp,
+        correlation=tuple(alignment.correlation for alignment in alignments),
+        gain=gains,
+        dropped=dropped,
+    )
+
+
+def _align(
+    luminances: Sequence[Picture],
+    factor: int,
+    sharp: Sequence[float],
+    frames: Burst,
+    options: Options,
+) -> tuple[int, list[Alignment]]:
+    """Align to the reference asked for, or to the sharpest that most others fit."""
+    tried: list[tuple[int, list[Alignment]]] = []
+    for reference in _candidates(sharp, options):
+        alignments = align_burst(luminances, reference, factor=factor, size=frames[0].size)
+        tried.append((reference, alignments))
+        if _fitting(alignments) > len(frames) / 2:
+            break
+    reference, alignments = max(tried, key=lambda attempt: _fitting(attempt[1]))
+    if len(frames) > 1 and _fitting(alignments) < 2:
+        raise AlignmentError(
+            f"No other frame shows the scene of {frames[reference].name}.",
+            "Give frames of one scene, taken within moments; or name another reference with "
+            "--reference.",
+        )
+    return reference, alignments
+
+
+def _fitting(alignments: Sequence[Alignment]) -> int:
+    return sum(alignment.ok for alignment in alignments)
+
+
+def _candidates(sharp: Sequence[float], options: Options) -> list[int]:
+    if options.reference == "auto":
+        ranked = sorted(range(len(sharp)), key=lambda number: -sharp[number])
+        return ranked[:REFERENCES_TO_TRY]
+    number = 1 if options.reference == "first" else options.reference
+    if not 1 <= number <= len(sharp):
+        raise UsageError(
+            f"--reference {number} names no frame.", f"The burst has frames 1 to {len(sharp)}."
+        )
+    return [number - 1]
+
+
+def _dropped(alignments: Sequence[Alignment]) -> dict[int, str]:
+    return {
+        number: "shows another scene, or too little of this one "
+        f"(correlation {alignment.correlation:.2f})"
+        for number, alignment in enumerate(alignments)
+        if not alignment.ok
+    }
+
+
+def _gains(
+    frames: Burst,
+    luminances: Sequence[Picture],
+    alignments: Sequence[Alignment],
+    reference: int,
+    factor: int,
+) -> tuple[float, ...]:
+    """Return what brings each frame to the reference's exposure."""
+    gains = []
+    for frame, luminance, alignment in zip(frames, luminances, alignments, strict=True):
+        if frame is frames[reference] or not alignment.ok:
+            gains.append(1.0)
+            continue
+        expected = _expected_gain(frames[reference].metadata, frame.metadata)
+        gains.append(
+            exposure_gain(
+                luminances[reference],
+                luminance,
+                alignment.source_from_reference,
+                factor,
+                expected=expected,
+            )
+        )
+    return tuple(gains)
+
+
+def _expected_gain(reference: Metadata, frame: Metadata) -> float | None:
+    """Tell from the files how much more light the reference got; None where they do not tell."""
+    one, other = _exposure(reference), _exposure(frame)
+    return one / other if one and other else None
+
+
+def _exposure(metadata: Metadata) -> float | None:
+    """Return what a pixel's value is proportional to: time x ISO / f-number squared."""
+    if not metadata.exposure_s or not metadata.iso:
+        return None
+    return metadata.exposure_s * metadata.iso / (metadata.aperture or 1) ** 2
+
+
+def _describe(gains: Sequence[float]) -> Tensor:
+    descriptor = plain_descriptor(len(gains))
+    descriptor[0, :, DESCRIPTOR.index("gain_ev")] = torch.tensor(gains).log2()
+    return descriptor

@@ -1,0 +1,44 @@
+"""How to restore; the defaults are the command line's."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from burstfix.device import Precision
+from burstfix.io.atomic import OnExists
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How to restore a burst.
+
+    Args:
+        backend: a name that `burstfix backends` lists.
+        weights: a weights file; None takes the shipped ones.
+        reference: the frame that gives geometry and colour; auto is the sharpest, a number
+            counts from 1.
+        device: auto, cpu, cuda, cuda:N or mps.
+        precision: of networks with weights.
+        tile: side of a tile [px]; None chooses from the memory.
+        memory: the most memory to use [bytes]; None is half of what is free.
+        skip_bad: whether to go on without frames that cannot be read.
+        linear: whether to write scene-linear light (TIFF alone).
+        bit_depth: of the output; None takes the format's default.
+        quality: of JPEG and WebP, 1 to 100.
+        on_exists: what to do when the output exists.
+        keep_metadata: whether EXIF and provenance are written.
+    """
+
+    backend: str = "fba"
+    weights: Path | None = None
+    reference: Literal["auto", "first"] | int = "auto"
+    device: str = "auto"
+    precision: Precision = "auto"
+    tile: int | None = None
+    memory: int | None = None
+    skip_bad: bool = False
+    linear: bool = False
+    bit_depth: int | None = None
+    quality: int = 95
+    on_exists: OnExists = "fail"
+    keep_metadata: bool = True
