@@ -25,7 +25,7 @@ def main() -> None:
         old.unlink()
     photo = DEMO / "photograph.png"
     Image.fromarray(skimage.data.astronaut()).save(photo)  # NASA, public domain
-    burstfix("synth", "burst", photo, "-o", DEMO, "--noise", "medium", "--seed", "4")
+    burstfix("synth", "burst", photo, "-o", DEMO, "--noise", "high", "--blur", "easy")
     frames = sorted(DEMO.glob("*.dng"))
     restored = DEMO / "restored.png"
     report = json.loads(

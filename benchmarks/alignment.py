@@ -202,8 +202,9 @@ def ecc_multi_scale(reference: Codes, frame: Codes, begin: Matrix) -> Matrix:
 def features(reference: Codes, frame: Codes, begin: Matrix) -> Matrix:
     """Match features at quarter resolution: AKAZE's, or SIFT's where OpenCV lacks AKAZE."""
     del begin
-    kind = getattr(cv2, "AKAZE_create", None)
-    detector, norm = (kind(), cv2.NORM_HAMMING) if kind else (cv2.SIFT_create(4000), cv2.NORM_L2)
+    akaze = getattr(cv2, "AKAZE_create", None)
+    detector = akaze() if akaze else getattr(cv2, "SIFT_create")(4000)  # noqa: B009 no stub has it
+    norm = cv2.NORM_HAMMING if akaze else cv2.NORM_L2
     size = (SIZE[1] // QUARTER, SIZE[0] // QUARTER)
     found = [
         detector.detectAndCompute(cv2.resize(code, size, interpolation=cv2.INTER_AREA), None)

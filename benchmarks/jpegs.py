@@ -47,8 +47,10 @@ def make_jpegs(
             continue
         frame = _add_noise(_shake(scene, size, margin, random))
         sampling = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-        if not cv2.imwrite(str(path), frame, [cv2.IMWRITE_JPEG_QUALITY, QUALITY, *sampling]):
+        partial = path.with_name("partial.jpg")  # renamed when whole: a kept burst is trusted
+        if not cv2.imwrite(str(partial), frame, [cv2.IMWRITE_JPEG_QUALITY, QUALITY, *sampling]):
             raise SystemExit(f"Cannot write {path}.")
+        partial.replace(path)
     return paths
 
 

@@ -68,7 +68,8 @@ def main() -> None:
     print(f"burstfix --help: {help_s:.2f} s (least of {HELP_RUNS})")
     with ExitStack() as stack:
         folder = options.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        name = f"{size[1]}x{size[0]}-{options.frames}-{options.distinct}"
+        scene = options.photos.resolve().name if options.photos else "astronaut"
+        name = f"{size[1]}x{size[0]}-{options.frames}-{options.distinct}-{scene}-{options.seed}"
         frames = make_jpegs(
             folder / name, options.photos, size, options.frames, options.distinct, options.seed
         )

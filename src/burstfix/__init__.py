@@ -1,3 +1,45 @@
 """Fuse a burst of hand-held photographs into one sharp, clean picture."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from burstfix.errors import BurstfixError
+    from burstfix.frame import Frame
+    from burstfix.io.decode import read_frame
+    from burstfix.restore.alignment import align_frames
+    from burstfix.restore.burst import restore_burst
+    from burstfix.restore.options import Options
+    from burstfix.restore.report import Report, Reporter
+
 __version__ = "0.1.0"
+
+# Looked up on first use: `burstfix --help` must not wait for torch.
+_HOMES = {
+    "BurstfixError": "burstfix.errors",
+    "Frame": "burstfix.frame",
+    "Options": "burstfix.restore.options",
+    "Report": "burstfix.restore.report",
+    "Reporter": "burstfix.restore.report",
+    "align_frames": "burstfix.restore.alignment",
+    "read_frame": "burstfix.io.decode",
+    "restore_burst": "burstfix.restore.burst",
+}
+
+__all__ = [
+    "BurstfixError",
+    "Frame",
+    "Options",
+    "Report",
+    "Reporter",
+    "__version__",
+    "align_frames",
+    "read_frame",
+    "restore_burst",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 a module's attributes are of any type
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'burstfix' has no attribute {name!r}")

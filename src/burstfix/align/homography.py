@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from burstfix.align.geometry import Matrix, plausible, to_full, to_level
+from burstfix.align.geometry import Matrix, corner_error, plausible, to_full, to_level
 from burstfix.align.refine import Stage, Template, refine
 from burstfix.align.start import LONGEST, coarse
 from burstfix.frame import Size
@@ -18,6 +18,9 @@ WORKING_SIDE = 1024  # longer side, about, of the pictures that alignment compar
 SMALL = Stage(sigma=1.5, stride=1, freedoms=4, moments=False, steps=4)
 MIDDLE = Stage(sigma=2.0, stride=1, freedoms=8, moments=False, steps=4)
 FINE = Stage(sigma=2.0, stride=3, freedoms=8, moments=True, steps=3)
+
+SHARP = Stage(sigma=1.0, stride=2, freedoms=8, moments=False, steps=2)
+SHARP_MOVE = 0.02  # working pixels by which only frames without blur let the last stage move them
 
 MIN_CORRELATION = 0.12
 SIGNIFICANT = 6.0  # standard deviations of the correlation of unlike pictures
@@ -102,6 +105,7 @@ class _Aligner:
         self.levels = [(self.coarsest, SMALL), (middle, MIDDLE), (1, FINE)]
         self.start = shrink(luminance, self.coarsest)
         self.templates = [Template(shrink(luminance, by), stage) for by, stage in self.levels]
+        self.sharp = Template(luminance, SHARP)
 
     def align(self, luminance: Picture, starts: Sequence[Matrix] = ()) -> Alignment:
         """Align one frame, from the given starts or else from phase correlation."""
@@ -120,7 +124,7 @@ class _Aligner:
 
     def _refine(self, pictures: Sequence[Picture], source_from_reference: Matrix) -> Alignment:
         """Refine on every level, and judge."""
-        matrix, found = source_from_reference, Alignment(np.eye(3), 0.0, False)
+        matrix, failed = source_from_reference, Alignment(np.eye(3), 0.0, False)
         for (by, _), template, picture in zip(self.levels, self.templates, pictures, strict=True):
             full = self.factor * by
             prepared = template.prepare(picture)
@@ -129,12 +133,24 @@ class _Aligner:
                 continue  # too little unclipped light for this level; a finer one may do
             matrix = to_full(level, full)
             if not plausible(matrix, self.size):
-                return found
-            if by == 1:
-                correlation, chance = template.correlation(prepared, level)
-                ok = bool(correlation >= max(MIN_CORRELATION, SIGNIFICANT * chance))
-                found = Alignment(matrix if ok else np.eye(3), correlation, ok)
-        return found
+                return failed
+        if not np.isfinite(level).all():
+            return failed
+        correlation, chance = template.correlation(prepared, level)
+        if correlation < max(MIN_CORRELATION, SIGNIFICANT * chance):
+            return Alignment(np.eye(3), correlation, False)
+        return Alignment(to_full(self._sharpen(picture, level), self.factor), correlation, True)
+
+    def _sharpen(self, picture: Picture, level: Matrix) -> Matrix:
+        """Use finer detail too, where it agrees with the coarser: the frames are sharp then.
+
+        Blur that differs draws fine detail to the brightest part of its path, away from the
+        centroid, by far more than what sharp frames have left to gain.
+        """
+        finer = refine(self.sharp, self.sharp.prepare(picture), level)
+        size = (picture.shape[0], picture.shape[1])
+        agrees = np.isfinite(finer).all() and corner_error(finer, level, size) < SHARP_MOVE
+        return finer if agrees else level
 
 
 def shrink(luminance: Picture, by: int) -> Picture:

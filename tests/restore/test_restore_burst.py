@@ -1,0 +1,113 @@
+"""A burst from files to a file, by the Python API."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from conftest import MadeBurst
+from PIL import Image
+
+from burstfix import Options, align_frames, read_frame, restore_burst
+from burstfix.errors import DeviceError, InputError
+from burstfix.restore.report import Reporter
+
+
+class Messages(Reporter):
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+        self.stages: list[tuple[str, int]] = []
+
+    def stage(self, name: str, steps: int) -> None:
+        self.stages.append((name, steps))
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
+
+def test_a_bad_frame_fails_the_run_or_is_skipped_and_named(
+    made_burst: MadeBurst, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(made_burst.paths[0].read_bytes()[:5000])
+    paths = [bad, *made_burst.paths]
+    with pytest.raises(InputError, match=r"bad\.png"):
+        restore_burst(paths, tmp_path / "out.png")
+    assert not (tmp_path / "out.png").exists()
+    messages = Messages()
+    report = restore_burst(paths, tmp_path / "out.png", Options(skip_bad=True), messages)
+    assert report.used == 5
+    assert [frame.path for frame in report.frames if not frame.used] == [str(bad)]
+    assert "bad.png" in messages.warnings[0]
+    assert report.warnings == messages.warnings
+
+
+def test_stages_are_told_in_order(made_burst: MadeBurst, tmp_path: Path) -> None:
+    messages = Messages()
+    restore_burst(made_burst.paths, tmp_path / "out.png", reporter=messages)
+    assert [name for name, _ in messages.stages] == ["decode", "align", "fuse", "write"]
+    assert messages.stages[0][1] == 5
+
+
+def test_a_frame_at_half_the_exposure_is_matched(made_burst: MadeBurst, tmp_path: Path) -> None:
+    codes = np.asarray(Image.open(made_burst.paths[1])) / 255
+    light = np.where(codes > 0.04045, ((codes + 0.055) / 1.055) ** 2.4, codes / 12.92) / 2
+    dark = np.where(light > 0.0031308, 1.055 * light ** (1 / 2.4) - 0.055, light * 12.92)
+    path = tmp_path / "dark.png"
+    Image.fromarray(np.round(dark * 255).astype(np.uint8)).save(path)
+    frames = [read_frame(file) for file in (made_burst.paths[0], path)]
+    aligned = align_frames(frames, Options(reference="first"))
+    assert aligned.gain[1] == pytest.approx(2, rel=0.03)
+    assert aligned.descriptor[0, 1, 1] == pytest.approx(1, abs=0.05)
+
+
+def test_too_little_memory_is_said_before_work(made_burst: MadeBurst, tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match="--memory"):
+        restore_burst(made_burst.paths, tmp_path / "out.png", Options(memory=100 << 20))
+
+
+def test_little_memory_gives_the_same_picture(
+    made_burst: MadeBurst, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, spilled = tmp_path / "plain.png", tmp_path / "spilled.png"
+    restore_burst(made_burst.paths, plain, Options(keep_metadata=False))
+    monkeypatch.setattr("burstfix.restore.burst.LEAST_TILES_BYTES", 1 << 20)
+    tight = Options(keep_metadata=False, memory=(450 << 20) + (2 << 20), tile=64)
+    restore_burst(made_burst.paths, spilled, tight)
+    one, other = (cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in (plain, spilled))
+    assert np.abs(one.astype(int) - other.astype(int)).max() <= 1  # of 65535
+
+
+def test_linear_output_is_the_light_itself(made_burst: MadeBurst, tmp_path: Path) -> None:
+    output = tmp_path / "out.tif"
+    options = Options(linear=True, backend="mean", reference="first")
+    restore_burst(made_burst.paths, output, options)
+    light = cv2.imread(str(output), cv2.IMREAD_UNCHANGED)[..., ::-1]
+    assert light.dtype == np.float32
+    truth = np.where(
+        made_burst.truth > 0.04045, ((made_burst.truth + 0.055) / 1.055) ** 2.4, made_burst.truth
+    )
+    inside = np.s_[12:-12, 12:-12]
+    assert abs(float(np.median(light[inside] - truth[inside]))) < 0.01
+
+
+def test_provenance_names_inputs_and_backend(made_burst: MadeBurst, tmp_path: Path) -> None:
+    output = tmp_path / "out.png"
+    report = restore_burst(made_burst.paths, output, Options(backend="mean"))
+    content = output.read_bytes()
+    assert b"frame 3.png" in content
+    assert b"mean" in content
+    json.dumps(report.as_json())  # plain values only
+
+
+def test_one_frame_comes_back_to_the_bit_with_a_warning(
+    made_burst: MadeBurst, tmp_path: Path
+) -> None:
+    messages = Messages()
+    output = tmp_path / "out.png"
+    options = Options(backend="mean", bit_depth=8)
+    restore_burst(made_burst.paths[:1], output, options, messages)
+    one, other = (cv2.imread(str(path)) for path in (output, made_burst.paths[0]))
+    assert np.array_equal(one, other)
+    assert "one frame" in messages.warnings[0]

@@ -1,0 +1,84 @@
+"""From what was typed to bursts, and from bursts to output names."""
+
+from pathlib import Path
+
+import pytest
+
+from burstfix.errors import InputError, UsageError
+from burstfix.restore.inputs import BurstFiles, find_bursts, name_outputs, natural_key
+
+
+def touch(folder: Path, *names: str) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / name for name in names]
+    for path in paths:
+        path.write_bytes(b"")
+    return paths
+
+
+def test_nine_comes_before_ten() -> None:
+    names = [Path(name) for name in ("IMG_10.jpg", "IMG_9.jpg", "img_1.jpg")]
+    assert [path.name for path in sorted(names, key=natural_key)] == [
+        "img_1.jpg",
+        "IMG_9.jpg",
+        "IMG_10.jpg",
+    ]
+
+
+def test_files_are_one_burst_and_each_folder_is_another(tmp_path: Path) -> None:
+    loose = touch(tmp_path, "a.jpg", "b.jpg")
+    touch(tmp_path / "night", "2.png", "10.png", "notes.txt", ".hidden.png")
+    bursts, _ = find_bursts([*loose, tmp_path / "night"])
+    assert [burst.files for burst in bursts] == [
+        tuple(loose),
+        (tmp_path / "night" / "2.png", tmp_path / "night" / "10.png"),
+    ]
+
+
+def test_globs_are_expanded_and_brackets_are_literal_where_the_file_exists(tmp_path: Path) -> None:
+    touch(tmp_path, "a[1].jpg", "a1.jpg", "b.jpg")
+    (burst,), _ = find_bursts([str(tmp_path / "a[1].jpg")])
+    assert burst.files == (tmp_path / "a[1].jpg",)
+    (burst,), _ = find_bursts([str(tmp_path / "*.jpg")])
+    assert len(burst.files) == 3
+
+
+def test_a_raw_file_stands_for_the_jpeg_beside_it(tmp_path: Path) -> None:
+    touch(tmp_path, "1.dng", "1.jpg", "2.DNG", "2.jpg")
+    (burst,), notes = find_bursts([tmp_path])
+    assert [path.name for path in burst.files] == ["1.dng", "2.DNG"]
+    assert "2 pictures" in notes[0]
+
+
+def test_nothing_found_is_an_input_error_that_names_it(tmp_path: Path) -> None:
+    for argument in ("missing.jpg", "*.dng", "."):
+        with pytest.raises(InputError, match=r"missing|\*\.dng|holds no picture"):
+            find_bursts([tmp_path / argument])
+
+
+def test_the_same_frame_twice_is_refused(tmp_path: Path) -> None:
+    (path,) = touch(tmp_path, "a.jpg")
+    with pytest.raises(UsageError, match="2 times"):
+        find_bursts([path, tmp_path / "." / "a.jpg"])
+
+
+def test_names_are_filled_from_the_burst() -> None:
+    burst = BurstFiles(files=(Path("x/IMG_1.dng"), Path("x/IMG_8.dng")), folder=Path("x"))
+    (output,) = name_outputs(Path("out/{stem}-{first}-{last}-{n}-{backend}.tif"), [burst], "fba")
+    assert output == Path("out/x-IMG_1-IMG_8-2-fba.tif")
+
+
+def test_a_folder_takes_one_picture_a_burst() -> None:
+    bursts = [BurstFiles(files=(Path(name) / "1.jpg",), folder=Path(name)) for name in "ab"]
+    assert name_outputs(Path("out"), bursts, "fba") == [Path("out/a.png"), Path("out/b.png")]
+
+
+def test_two_bursts_on_one_name_are_refused_before_work() -> None:
+    bursts = [BurstFiles(files=(Path(f"{n}/1.jpg"),), folder=Path(f"{n}/Night")) for n in "ab"]
+    with pytest.raises(UsageError, match="same file"):
+        name_outputs(Path("out"), bursts, "fba")
+
+
+def test_an_unknown_field_lists_the_known_ones() -> None:
+    with pytest.raises(UsageError, match=r"\{stem\}"):
+        name_outputs(Path("{camera}.png"), [BurstFiles(files=(Path("1.jpg"),))], "fba")
