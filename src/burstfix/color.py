@@ -16,6 +16,7 @@ SRGB_FROM_XYZ = (
     (-0.9689, 1.8758, 0.0415),
     (0.0557, -0.2040, 1.0570),
 )
+ROOT_TOE = 1e-3  # light below which the square root of `to_root` straightens
 LUMA = (0.2126, 0.7152, 0.0722)  # ITU-R BT.709: luminance of linear RGB
 
 
@@ -63,6 +64,21 @@ def encode(light: Tensor, curve: Curve) -> Tensor:
     power = ((magnitude - curve.e).clamp_min(0).pow(1 / curve.g) - curve.b) / curve.a
     below = (magnitude - curve.f) / curve.c if curve.c else torch.zeros_like(magnitude)
     return torch.copysign(torch.where(magnitude >= knee, power, below), light)
+
+
+def to_root(light: Tensor) -> Tensor:
+    """Code linear light by a square root: near to how display coding spaces it, and quick.
+
+    The root is straight and odd about 0, where noise goes below; any shape.
+    """
+    root = light.abs().add_(ROOT_TOE).sqrt_().sub_(ROOT_TOE**0.5)
+    return torch.copysign(root, light, out=root)
+
+
+def from_root(root: Tensor) -> Tensor:
+    """Undo `to_root`."""
+    light = root.abs().add_(ROOT_TOE**0.5).square_().sub_(ROOT_TOE)
+    return torch.copysign(light, root, out=light)
 
 
 def luminance(rgb: Tensor) -> Tensor:

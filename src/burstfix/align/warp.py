@@ -12,9 +12,7 @@ from burstfix.align.sampling import MARGIN, project, sample
 from burstfix.frame import Box, Frame, Size
 
 UNSEEN_BORDER = 2  # pixels at a frame's border where the kernel would make up light
-# Frames exposed longer than this gain says lose highlights that the reference has. Nearer to 1
-# the loss is small, and filling it in from the reference leaves edges that show more.
-BRIGHTER_GAIN = 0.7
+LONGER_GAIN = 0.98  # frames exposed longer than this gain says lose highlights that others have
 SATURATING, SATURATED = 0.9, 0.99  # of linear light: from where a channel counts less, and not
 WHOLE_SHIFT = 0.01  # corner error in pixels below which a frame is copied, not resampled
 
@@ -77,16 +75,28 @@ class AlignedBurst:
             seen[index] = 0
             return
         share = mask.float()
-        if gain < BRIGHTER_GAIN:
-            room = SATURATED - light.amax(dim=0)
-            share *= room.div_(SATURATED - SATURATING).clamp_(0, 1)
-        into = burst[index]
-        into.copy_(light)
-        if gain != 1:
-            into.mul_(gain)
-        if share.min() < 1:
-            torch.lerp(burst[0], into, share, out=into)
-            seen[index, 0] = share
+        if gain < LONGER_GAIN:
+            light = _restore_highlights(light, gain, burst[0], share)
+        elif gain != 1:
+            light = light * gain
+        if share.amin() == 1:
+            burst[index] = light
+            return
+        torch.lerp(burst[0], light, share, out=burst[index])
+        seen[index, 0] = share
+
+
+def _restore_highlights(light: Tensor, gain: float, reference: Tensor, share: Tensor) -> Tensor:
+    """Darken a longer exposure; where it was clipped the reference counts, if it is brighter.
+
+    Only if: a blurred highlight is clipped where the reference is dark, and has no edge there.
+    What was filled in counts as not seen: it is taken from `share`, in place.
+    """
+    lost = ((light - SATURATING) / (SATURATED - SATURATING)).clamp_(0, 1)
+    darker = light * gain
+    missing = (reference - darker).clamp_min_(0) * lost
+    share.sub_((lost * (missing > 0)).amax(dim=0)).clamp_min_(0)
+    return darker.add_(missing)
 
 
 def whole_shift(source_from_reference: Matrix, size: Size) -> tuple[int, int] | None:

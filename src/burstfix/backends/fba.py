@@ -24,10 +24,10 @@ import torch
 from torch import Tensor
 
 from burstfix.backends.base import Backend, Contract, Network
+from burstfix.color import from_root, to_root
 from burstfix.frame import Box
 
 _LEAST = -60.0  # least logarithm of a weight: denormal numbers slow products tenfold
-_TOE = 1e-3  # light below which the square root straightens
 _CPU_BATCH_BYTES = 8 << 20  # spectra that stay in a processor's cache
 _GPU_BATCH_BYTES = 512 << 20
 
@@ -102,7 +102,7 @@ class FourierNetwork(Network):
                 fused = torch.fft.irfft2(spectra[:, 0], s=self.window.shape)
                 for (item, top, left), block in zip(corners, fused, strict=True):
                     _add(result[item], core, block, top, left)
-        return _light(result) if self.config.coded else result
+        return from_root(result) if self.config.coded else result
 
     def frame_weights(self, burst: Tensor, seen: Tensor, descriptor: Tensor) -> Tensor:
         """Average the weights over blocks and frequencies; see `Network.frame_weights`.
@@ -149,7 +149,7 @@ class FourierNetwork(Network):
             chosen = corners[start : start + count]
             for block, (item, top, left) in zip(blocks, chosen, strict=False):
                 light = _cut(burst[item], top, left, side)
-                torch.mul(_root(light) if self.config.coded else light, self.window, out=block)
+                torch.mul(to_root(light) if self.config.coded else light, self.window, out=block)
             batch = len(chosen)
             yield chosen, torch.fft.rfft2(blocks[:batch], out=spectra[:batch])
 
@@ -188,18 +188,6 @@ class FourierNetwork(Network):
         parts[:, 0] *= weights[:, 0, None]
         for number in range(1, parts.shape[1]):
             parts[:, 0].addcmul_(parts[:, number], weights[:, number, None])
-
-
-def _root(light: Tensor) -> Tensor:
-    """Code light by a square root that is straight and odd about 0, where noise goes below."""
-    root = light.abs().add_(_TOE).sqrt_().sub_(math.sqrt(_TOE))
-    return torch.copysign(root, light, out=root)
-
-
-def _light(root: Tensor) -> Tensor:
-    """Undo `_root`."""
-    light = root.abs().add_(math.sqrt(_TOE)).square_().sub_(_TOE)
-    return torch.copysign(light, root, out=light)
 
 
 def _magnitude(spectra: Tensor) -> Tensor:

@@ -1,4 +1,9 @@
-"""The plain mean of the aligned frames, over what each frame saw."""
+"""The plain mean of the aligned frames, over what each frame saw.
+
+Frames are averaged as square roots of light, as other tools average coded pictures: files that
+clip noise at black would lift the shadows of a mean in linear light (on 8-bit frames it lost 0.7
+to 1.8 dB), and a few bright outliers would outweigh the rest.
+"""
 
 from dataclasses import dataclass
 
@@ -6,11 +11,18 @@ import torch
 from torch import Tensor
 
 from burstfix.backends.base import Backend, Contract, Network
+from burstfix.color import from_root, to_root
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """The mean has no settings."""
+    """How frames are averaged.
+
+    Args:
+        coded: whether as square roots of light, or else as light.
+    """
+
+    coded: bool = True
 
 
 class MeanNetwork(Network):
@@ -18,7 +30,7 @@ class MeanNetwork(Network):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        del config
+        self.config = config
         self.contract = Contract(
             tasks=("burst", "video"), multiple_of=1, receptive_radius=0, working_bytes=8
         )
@@ -29,14 +41,14 @@ class MeanNetwork(Network):
         A pixel that no frame saw keeps the reference's value.
         """
         del descriptor
-        total = burst[:, 0] * seen[:, 0]
-        weight = seen[:, 0].clone()
-        for number in range(1, burst.shape[1]):  # frame by frame: a whole product is a burst again
-            total.addcmul_(burst[:, number], seen[:, number])
+        total = torch.zeros_like(burst[:, 0])
+        weight = torch.zeros_like(seen[:, 0])
+        for number in range(burst.shape[1]):  # frame by frame: a whole product is a burst again
+            light = burst[:, number]
+            total.addcmul_(to_root(light) if self.config.coded else light, seen[:, number])
             weight += seen[:, number]
-        tiny = torch.finfo(weight.dtype).tiny
-        mean = total.div_(weight.clamp_min(tiny))
-        return torch.where(weight > 0, mean, burst[:, 0])
+        mean = total.div_(weight.clamp_min(torch.finfo(weight.dtype).tiny))
+        return torch.where(weight > 0, from_root(mean) if self.config.coded else mean, burst[:, 0])
 
 
 BACKEND = Backend("mean", Config, MeanNetwork, "plain mean of the aligned frames", trained=False)
