@@ -66,7 +66,9 @@ class Template:
         self.weight = self._pick(evenness(light, stage.sigma))
         x, y = (np.arange(0, side, stage.stride, dtype=np.float64) for side in self.size[::-1])
         self.inside = self._inside(x[None, :], y[:, None]) & (self._pick(unclipped) > UNCLIPPED)
-        self.basis = self._basis(light)  # (P, n): how each of P unknowns changes n points
+        # How each of P unknowns changes n points; (P, n). Torch multiplies it: were numpy to, its
+        # threads and those of torch would wait for each other's cores.
+        self.basis = torch.from_numpy(self._basis(light))
 
     def prepare(self, luminance: Picture) -> Picture:
         """Bring a frame's luminance, (h, w), to the form that is compared, (2, h, w)."""
@@ -178,9 +180,9 @@ def _solve(template: Template, light: Picture, seen: Mask) -> NDArray[np.float64
     some = difference[::3, ::3][seen[::3, ::3]]
     spread = 1.4826 * float(np.median(np.abs(some))) + 1e-6
     weight /= 1 + np.square(difference / np.float32(ROBUST * spread))
-    weighted = basis * weight.ravel()
-    normal = (weighted @ basis.T).astype(np.float64)
-    right = (weighted @ difference.ravel()).astype(np.float64)
+    weighted = basis * torch.from_numpy(weight.ravel())
+    normal = (weighted @ basis.T).double().numpy()
+    right = (weighted @ torch.from_numpy(difference.ravel())).double().numpy()
     scale = np.sqrt(np.maximum(np.diag(normal), 1e-30))
     normal /= np.outer(scale, scale)
     normal[np.diag_indices(unknowns)] += 1e-6

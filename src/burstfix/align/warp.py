@@ -69,34 +69,37 @@ class AlignedBurst:
         frame, gain = self.views[index], self.gains[index]
         matrix = self.source_from_reference[index]
         shift = whole_shift(matrix, self.size)
-        light, mask = _shifted(frame, shift, box) if shift else _warped(frame, matrix, box)
-        if light is None or mask is None:
+        read = _shifted(frame, shift, box) if shift else _warped(frame, matrix, box)
+        if read is None:
             burst[index] = burst[0]
             seen[index] = 0
             return
-        share = mask.float()
-        if gain < LONGER_GAIN:
-            light = _restore_highlights(light, gain, burst[0], share)
+        light, share = read
+        if gain < LONGER_GAIN and light.amax() > SATURATING:
+            light, filled = _restore_highlights(light, gain, burst[0])
+            share = filled if share is None else share * filled
         elif gain != 1:
             light = light * gain
-        if share.amin() == 1:
+        if share is None:
             burst[index] = light
             return
         torch.lerp(burst[0], light, share, out=burst[index])
         seen[index, 0] = share
 
 
-def _restore_highlights(light: Tensor, gain: float, reference: Tensor, share: Tensor) -> Tensor:
+def _restore_highlights(light: Tensor, gain: float, reference: Tensor) -> tuple[Tensor, Tensor]:
     """Darken a longer exposure; where it was clipped the reference counts, if it is brighter.
 
     Only if: a blurred highlight is clipped where the reference is dark, and has no edge there.
-    What was filled in counts as not seen: it is taken from `share`, in place.
+
+    Returns:
+        The light, (3, h, w); and the share of it that the frame itself saw, (h, w).
     """
     lost = ((light - SATURATING) / (SATURATED - SATURATING)).clamp_(0, 1)
     darker = light * gain
     missing = (reference - darker).clamp_min_(0) * lost
-    share.sub_((lost * (missing > 0)).amax(dim=0)).clamp_min_(0)
-    return darker.add_(missing)
+    kept = 1 - (lost * (missing > 0)).amax(dim=0)
+    return darker.add_(missing), kept
 
 
 def whole_shift(source_from_reference: Matrix, size: Size) -> tuple[int, int] | None:
@@ -108,29 +111,34 @@ def whole_shift(source_from_reference: Matrix, size: Size) -> tuple[int, int] | 
     return int(down), int(right)
 
 
-def _shifted(frame: Frame, shift: tuple[int, int], box: Box) -> tuple[Tensor | None, Tensor | None]:
-    """Read a frame that lies whole pixels away; None where it saw nothing of the box."""
+def _shifted(frame: Frame, shift: tuple[int, int], box: Box) -> tuple[Tensor, Tensor | None] | None:
+    """Read a frame that lies whole pixels away, and what of it was seen, None if all.
+
+    None where it saw nothing of the box.
+    """
     wanted = box.shift(*shift)
     known = wanted.intersect(Box.whole(frame.size))
     if known.empty:
-        return None, None
+        return None
+    if known == wanted:
+        return frame.read(known), None
     light = torch.zeros((3, *box.size))
-    mask = torch.zeros(box.size, dtype=torch.bool)
+    share = torch.zeros(box.size)
     rows = slice(known.top - wanted.top, known.bottom - wanted.top)
     columns = slice(known.left - wanted.left, known.right - wanted.left)
     light[:, rows, columns] = frame.read(known)
-    mask[rows, columns] = True
-    return light, mask
+    share[rows, columns] = 1
+    return light, share
 
 
-def _warped(frame: Frame, matrix: Matrix, box: Box) -> tuple[Tensor | None, Tensor | None]:
-    """Resample a frame onto the box; None where it saw nothing of it."""
+def _warped(frame: Frame, matrix: Matrix, box: Box) -> tuple[Tensor, Tensor | None] | None:
+    """Resample a frame onto the box; as `_shifted`."""
     x, y = project(matrix, box)
     height, width = frame.size
     left, right = (float(extreme) for extreme in torch.aminmax(x))
     top, bottom = (float(extreme) for extreme in torch.aminmax(y))
     if not np.isfinite([left, right, top, bottom]).all():
-        return None, None
+        return None
     reach = MARGIN + 1
     needed = Box(
         int(np.floor(max(top, 0))) - reach,
@@ -139,12 +147,19 @@ def _warped(frame: Frame, matrix: Matrix, box: Box) -> tuple[Tensor | None, Tens
         int(np.ceil(min(right, width))) + reach + 1,
     ).intersect(Box.whole(frame.size))
     if needed.empty:
-        return None, None
-    mask = _within(x, UNSEEN_BORDER, width) & _within(y, UNSEEN_BORDER, height)
-    if not mask.any():
-        return None, None
+        return None
+    share: Tensor | None = None
+    if (
+        min(left, top) < UNSEEN_BORDER
+        or right > width - 1 - UNSEEN_BORDER
+        or bottom > (height - 1 - UNSEEN_BORDER)
+    ):
+        mask = _within(x, UNSEEN_BORDER, width) & _within(y, UNSEEN_BORDER, height)
+        if not mask.any():
+            return None
+        share = mask.float()
     light = sample(frame.read(needed), x.sub_(needed.left), y.sub_(needed.top))
-    return light, mask
+    return light, share
 
 
 def _within(position: Tensor, border: int, length: int) -> Tensor:

@@ -80,7 +80,7 @@ def run_tiled(
         device=device,
         dtype=devices.choose_precision(precision if trained else "fp32", device),
     )
-    yield from _bands(layout, _ahead(reader.tiles(), device), runner, on_tile)
+    yield from _bands(layout, _ahead(reader.tiles()), runner, on_tile)
 
 
 def run_whole(
@@ -127,14 +127,11 @@ def _auto_side(
     return max(min(cells * contract.multiple_of, most), LEAST_SIDE)
 
 
-def _ahead(tiles: Iterator[Tile], device: torch.device) -> Iterator[Tile]:
-    """Read the next tile in a thread while a device computes; holds no tile back.
+def _ahead(tiles: Iterator[Tile]) -> Iterator[Tile]:
+    """Read the next tile in a thread while the network computes; holds no tile back.
 
-    Not on the CPU: reading and computing take all cores already.
+    On the CPU too: neither keeps all cores busy alone (12 MP x 8 by `fba` in 11 s, not 15).
     """
-    if device.type == "cpu":
-        yield from tiles
-        return
     with ThreadPoolExecutor(max_workers=1) as pool:
         future = pool.submit(next, tiles, None)
         while (tile := future.result()) is not None:
