@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import MadeBurst, scene
+from made import MadeBurst, scene
 from PIL import Image
 
 

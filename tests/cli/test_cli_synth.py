@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import rawpy
-from conftest import scene
+from made import scene
 from PIL import Image
 
 from burstfix.color import encode

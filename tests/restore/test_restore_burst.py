@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import MadeBurst
+from made import MadeBurst
 from PIL import Image
 
 from burstfix import Options, align_frames, read_frame, restore_burst
