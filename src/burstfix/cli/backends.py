@@ -24,4 +24,5 @@ def backends(
         typer.echo(f"{entry['name']:<12} {', '.join(entry['tasks']):<14} {size}")
         typer.echo(f"{'':<12} {entry['summary']}")
         for card in entry["weights"]:
-            typer.echo(f"{'':<12} {card['file']}: {card['data']}; {card['licence']}")
+            trained = f"trained {card['minutes']:.0f} minutes on {card['device']}"
+            typer.echo(f"{'':<12} {card['file']}: {trained}; {card['licence']} (credits: --json)")
