@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from burstfix import __version__
-from burstfix.cli import backends, burst, synth
+from burstfix.cli import backends, burst, synth, train
 from burstfix.errors import INTERRUPTED, BurstfixError
 
 app = typer.Typer(
@@ -23,6 +23,8 @@ app = typer.Typer(
 app.command(name="burst", epilog=burst.EXAMPLES, no_args_is_help=True)(burst.burst)
 app.command(name="backends")(backends.backends)
 app.add_typer(synth.app, name="synth")
+app.add_typer(train.app, name="train")
+app.command(name="pack")(train.pack)
 
 
 @app.callback()

@@ -1,0 +1,83 @@
+"""`burstfix train burst` and `burstfix pack` through the real entry point."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made import scene
+from PIL import Image
+
+RECIPE = """
+lengths = [1, 2]
+bursts = 2
+shards = 2
+warm_up = 2
+precision = "fp32"
+validation_share = 4
+validation_count = 1
+
+[network]
+frame_widths = [4, 4, 4, 4]
+frame_blocks = [0, 1, 0, 0]
+trunk_widths = [8, 8, 8, 8]
+trunk_blocks = [1, 0, 0, 0]
+trunk_up_blocks = [0, 0, 0]
+heads = 1
+
+[[stages]]
+until = 1.0
+crop = 32
+frames = 4
+"""
+
+
+def burstfix(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "burstfix", *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=110, env=os.environ, check=False
+    )
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(5):
+        picture = np.round(scene(140, 150, seed=number) * 255).astype(np.uint8)
+        Image.fromarray(picture).save(folder / f"{number:04}a.png")
+    return folder
+
+
+def test_training_from_a_pack_makes_weights_that_burst_takes(photos: Path, tmp_path: Path) -> None:
+    pack, recipe = tmp_path / "photos.pack", tmp_path / "small.toml"
+    packed = burstfix("pack", photos, "-o", pack)
+    assert packed.returncode == 0, packed.stderr
+    assert "5 photographs" in packed.stderr
+    recipe.write_text(RECIPE)
+    weights = tmp_path / "my.safetensors"
+    trained = burstfix(
+        *("train", "burst", "--data", pack, "-o", weights, "--recipe", recipe),
+        *("--minutes", 0.1, "--device", "cpu"),
+    )
+    assert trained.returncode == 0, trained.stderr
+    assert "Validation went from" in trained.stderr
+    assert sorted(path.suffix for path in tmp_path.glob("my.*")) == [
+        ".checkpoint",
+        ".csv",
+        ".safetensors",
+        ".svg",
+    ]
+    frames = sorted(photos.glob("*.png"))[:1]
+    output = tmp_path / "out.png"
+    done = burstfix("burst", *frames, "-o", output, "--weights", weights, "-b", "set")
+    assert done.returncode == 0, done.stderr
+    assert output.exists()
+
+
+def test_a_folder_without_photographs_is_an_input_error(tmp_path: Path) -> None:
+    result = burstfix("train", "burst", "--data", tmp_path, "-o", tmp_path / "w.safetensors")
+    assert result.returncode == 3, result.stderr
+    assert "Traceback" not in result.stderr
