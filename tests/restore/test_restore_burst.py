@@ -71,9 +71,10 @@ def test_little_memory_gives_the_same_picture(
     made_burst: MadeBurst, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain, spilled = tmp_path / "plain.png", tmp_path / "spilled.png"
-    restore_burst(made_burst.paths, plain, Options(keep_metadata=False))
+    restore_burst(made_burst.paths, plain, Options(backend="fba", keep_metadata=False))
     monkeypatch.setattr("burstfix.restore.burst.LEAST_TILES_BYTES", 1 << 20)
-    tight = Options(keep_metadata=False, memory=(450 << 20) + (2 << 20), tile=64)
+    memory = (450 << 20) + (2 << 20)
+    tight = Options(backend="fba", keep_metadata=False, memory=memory, tile=64)
     restore_burst(made_burst.paths, spilled, tight)
     one, other = (cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in (plain, spilled))
     assert np.abs(one.astype(int) - other.astype(int)).max() <= 1  # of 65535

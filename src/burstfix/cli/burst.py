@@ -62,7 +62,7 @@ def burst(
     ],
     backend: Annotated[
         str, typer.Option("--backend", "-b", help="See `burstfix backends`.")
-    ] = "fba",
+    ] = "set",
     weights: Annotated[
         Path | None, typer.Option("--weights", "-w", help="Weights file, instead of the shipped.")
     ] = None,

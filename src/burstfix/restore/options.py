@@ -29,7 +29,7 @@ class Options:
         keep_metadata: whether EXIF and provenance are written.
     """
 
-    backend: str = "fba"
+    backend: str = "set"
     weights: Path | None = None
     reference: Literal["auto", "first"] | int = "auto"
     device: str = "auto"
