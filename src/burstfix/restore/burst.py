@@ -23,6 +23,7 @@ from burstfix.restore.report import FrameReport, Report, Reporter, peak_memory_b
 WEIGHING_SIDE = 1024  # px of the central square on which the frames' shares are measured
 RESERVE_BYTES = 450 << 20  # interpreter, torch and codecs
 LEAST_TILES_BYTES = 256 << 20
+MOST_TILES_BYTES = 1100 << 20  # more gains no time
 WRITING = 1.7  # canvas and what encoding holds of it, over the canvas
 
 
@@ -136,7 +137,7 @@ def _share_out(size: Size, kind: Format, options: Options) -> _Budget:
             f"{height} x {width} pixels.",
             f"Give --memory {needed:.1f} or more.",
         )
-    tiles = max(LEAST_TILES_BYTES, left // 3)
+    tiles = min(max(LEAST_TILES_BYTES, left // 3), MOST_TILES_BYTES)
     return _Budget(codes=left - tiles, tiles=tiles)
 
 

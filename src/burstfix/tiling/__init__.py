@@ -20,6 +20,7 @@ __all__ = ["Precision", "Source", "TensorSource", "run_tiled", "run_whole"]
 # px; larger tiles save little halo and cost memory
 _CPU_SIDE = 768
 _GPU_SIDE = 2048
+_KEEP_BYTES = 150 << 20  # of pixels that the next tiles read again; more gains little
 
 
 def run_tiled(
@@ -71,7 +72,9 @@ def run_tiled(
         memory = devices.free_memory(torch.device("cpu")) // 2
     side = tile or _auto_side(contract, source.frames, device, memory, halo)
     layout = layout_for(contract, source.size, side, halo)
-    reader = Reader(source, layout, keep=memory // 3, pinned=device.type == "cuda")
+    reader = Reader(
+        source, layout, keep=min(memory // 3, _KEEP_BYTES), pinned=device.type == "cuda"
+    )
     trained = any(True for _ in network.parameters())
     runner = Runner(
         network,
