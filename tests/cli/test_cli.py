@@ -209,6 +209,8 @@ def start(frames: list[Path], output: Path) -> "subprocess.Popen[bytes]":
         [sys.executable, *command, "--on-exists", "overwrite"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
+        # Where the tests run in the background, the shell has them ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
 
 
