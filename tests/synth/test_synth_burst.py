@@ -31,6 +31,7 @@ STILL = BurstSettings(  # nothing happens
     white_balance_drift=0,
     noise=(1e-9, 1e-8),
     correlated_share=0,
+    full_colour_share=0,
     hot_share=0,
     jpeg_share=0,
     unknown_noise_share=0,
@@ -198,6 +199,17 @@ def test_noise_after_demosaicing_is_as_the_descriptor_says() -> None:
     measured = torch.stack(greens).sort(dim=0).values[2:].mean(dim=0)  # interpolation averages
     _, _, shot, read = burst.descriptor[:, 0].unbind(-1)
     torch.testing.assert_close(measured, 0.18 * shot + read, rtol=0.1, atol=0)
+
+
+def test_noise_of_a_full_colour_sensor_is_white() -> None:
+    settings = replace(STILL, full_colour_share=1.0, noise=(0.05, 0.05))
+    burst = make(settings)
+
+    noise = burst.frames[:, 0] - burst.truth
+    beside = (noise[..., 1:] * noise[..., :-1]).mean() / noise.square().mean()
+    across = (noise[:, 0] * noise[:, 1]).mean() / noise.square().mean()
+    assert abs(float(beside)) < 0.1
+    assert abs(float(across)) < 0.1
 
 
 def test_exposures_are_matched_and_noted() -> None:

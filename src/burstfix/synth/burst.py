@@ -248,6 +248,10 @@ def _record(
             own = slice(n * frames, (n + 1) * frames)
             bayer[own] = sensor.add_hot_pixels(bayer[own], settings.hot_pixels, generator)
     developed = sensor.demosaic(bayer.clamp_max_(1)).view(light.shape)
+    for n, choice in enumerate(plan.choices):
+        if choice.full_colour:
+            white = sensor.add_noise(exposed[n], plan.shot[n], plan.read[n], generator)
+            developed[n] = white.clamp_max_(1)
     developed *= balance * plan.drift.view(count, frames, 3, 1, 1)
     for n, choice in enumerate(plan.choices):
         if choice.correlated:

@@ -145,8 +145,11 @@ def blobs(count: int, size: Sequence[int], generator: torch.Generator) -> Tensor
     x = torch.linspace(-1, 1, size[1], device=device)
     across, down = (part.view(-1, 1, 1, 1) for part in middle.unbind(-1))
     distance = ((x - across) ** 2 + (y - down) ** 2).sqrt()
-    height = 1 - distance / radius + 0.2 * field  # above 0 inside; falls by 1 over a radius
-    return (height * radius * min(size) / 2).clamp(0, 1)
+    height = 1 - distance / radius  # above 0 inside; falls by 1 over a radius
+    # Whatever touched the border would be smeared across the picture once it moves.
+    inset = 1 - torch.maximum(x.abs(), y.abs())
+    ragged = torch.minimum(height, 3 * inset - 0.4) + 0.2 * field
+    return torch.minimum(ragged * radius, inset - 1 / min(size)).mul(min(size) / 2).clamp(0, 1)
 
 
 def move_layer(

@@ -56,6 +56,7 @@ class BurstSettings:
     shot_part: Range = (0.1, 0.95)  # share of the variance at middle grey that is shot noise
     unknown_noise_share: float = 0.3  # of raw bursts whose descriptor does not tell the noise
     correlated_share: float = 0.2
+    full_colour_share: float = 0.2  # no mosaic: the sensor has all colours, or a reader binned it
     hot_share: float = 0.1
     hot_pixels: float = 2e-4
 
@@ -86,6 +87,7 @@ class Choices:
     jpeg: bool
     subsample: bool
     correlated: bool
+    full_colour: bool
     hot: bool
     bracketed: bool
 
@@ -182,6 +184,7 @@ def _draw_choices(
             jpeg=d[7] < settings.jpeg_share,
             subsample=d[8] < settings.subsample_share,
             correlated=d[9] < settings.correlated_share,
+            full_colour=d[9] >= 1 - settings.full_colour_share,  # its noise is white: never both
             hot=d[10] < settings.hot_share,
             bracketed=d[11] < settings.bracket_share,
         )

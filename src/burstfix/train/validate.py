@@ -118,6 +118,7 @@ def plain_settings(noise: str, blur: Blur, crop: int) -> BurstSettings:
         shot_part=(0.5, 0.5),
         unknown_noise_share=0,
         correlated_share=0,
+        full_colour_share=0,
         hot_share=0,
         jpeg_share=0,
     )
