@@ -5,9 +5,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from burstfix.backends import set as set_backend
 from burstfix.backends.base import plain_descriptor
-from burstfix.backends.set import Config, SetNetwork, to_code, to_light
+from burstfix.backends.set import Config, SetNetwork
+from burstfix.backends.set.blocks import Meet
+from burstfix.backends.set.code import to_code, to_light
+from burstfix.backends.set.fusion import collapse, pyramid
 
 SMALL = Config(
     frame_widths=(8, 8, 12, 12),
@@ -148,14 +150,14 @@ def test_the_inner_code_has_an_inverse_also_below_black_and_above_white() -> Non
 
 def test_the_pyramid_joins_to_the_picture_that_was_split() -> None:
     picture = torch.randn(2, 3, 32, 48)
-    joined = set_backend._collapse(set_backend._pyramid(picture))
+    joined = collapse(pyramid(picture))
     torch.testing.assert_close(joined, picture, atol=1e-5, rtol=1e-5)
 
 
 def test_the_gradient_of_the_exchange_is_that_of_maximum_and_mean() -> None:
     flat = torch.randn(2, 3, 5, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(set_backend._Meet.apply, (flat,))
-    greatest, mean = set_backend._Meet.apply(flat)
+    assert torch.autograd.gradcheck(Meet.apply, (flat,))
+    greatest, mean = Meet.apply(flat)
     assert torch.equal(greatest, flat.amax(dim=1))
     torch.testing.assert_close(mean, flat.mean(dim=1))
 

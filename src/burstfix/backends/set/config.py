@@ -1,0 +1,26 @@
+"""What rebuilds a `set` network, and the scales that it works at."""
+
+from dataclasses import dataclass
+
+SCALES = (2, 4, 8, 16)  # pixels to a feature at each level
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Written into the weights file, so the file alone rebuilds the network.
+
+    Args:
+        frame_widths: channels of a frame's features at 1/2, 1/4, 1/8 and 1/16.
+        frame_blocks: blocks of the frame's way down, at each scale.
+        trunk_widths: channels of the trunk at each scale.
+        trunk_blocks: blocks of the trunk's way down, at each scale.
+        trunk_up_blocks: blocks of the trunk's way up, at 1/2, 1/4 and 1/8.
+        heads: how many fused pictures the trunk sees.
+    """
+
+    frame_widths: tuple[int, ...] = (32, 64, 96, 128)
+    frame_blocks: tuple[int, ...] = (0, 1, 2, 2)
+    trunk_widths: tuple[int, ...] = (48, 96, 128, 160)
+    trunk_blocks: tuple[int, ...] = (1, 2, 2, 3)
+    trunk_up_blocks: tuple[int, ...] = (2, 2, 1)
+    heads: int = 4

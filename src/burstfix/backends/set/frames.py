@@ -1,0 +1,79 @@
+"""The part of `set` that every frame runs through."""
+
+from itertools import pairwise
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from burstfix.backends.base import DESCRIPTOR
+from burstfix.backends.set.blocks import Block, double, down, normalise, stack, up
+from burstfix.backends.set.code import to_code
+from burstfix.backends.set.config import Config
+
+
+class FrameNet(nn.Module):
+    """The small U-Net that every frame runs through; below 1/2 its blocks exchange."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        widths = config.frame_widths
+        self.stem = nn.Conv2d(4 * 4, widths[0], 3, padding=1)
+        self.describe = nn.Linear(2 * len(DESCRIPTOR), widths[0])
+        self.down = nn.ModuleList(down(a, b) for a, b in pairwise(widths))
+        self.encode = nn.ModuleList(
+            stack(width, count, exchange=True)
+            for width, count in zip(widths, config.frame_blocks, strict=True)
+        )
+        self.up = nn.ModuleList(up(b, a) for a, b in pairwise(widths))
+        self.decode = nn.ModuleList(  # none at 1/2: there the fusion follows, and it costs most
+            Block(width, exchange=level > 0) for level, width in enumerate(widths[:-1])
+        )
+
+    def forward(self, burst: Tensor, seen: Tensor, descriptor: Tensor) -> list[Tensor]:
+        """Extract features.
+
+        Args:
+            burst: linear light; (N, F, 3, H, W).
+            seen: how far each pixel was seen; (N, F, 1, H, W).
+            descriptor: as `Network.forward` takes it; (N, F, D).
+
+        Returns:
+            Features at 1/2, 1/4, 1/8 and 1/16; each (N * F, C, h, w).
+        """
+        frames = burst.shape[1]
+        known = self.describe(_describe(descriptor).flatten(0, 1))
+        features = self.stem(_planes(burst, seen))
+        features = F.relu_(features + known[:, :, None, None].to(features.dtype))
+        levels = []
+        for level, blocks in enumerate(self.encode):
+            if level:
+                features = self.down[level - 1](normalise(features))
+            for block in cast(nn.ModuleList, blocks):
+                features = block(features, frames)
+            levels.append(features)
+        for level in reversed(range(len(levels) - 1)):
+            raised = levels[level] + double(self.up[level](normalise(levels[level + 1])))
+            levels[level] = self.decode[level](raised, frames)
+        return levels
+
+
+def _describe(descriptor: Tensor) -> Tensor:
+    """Make numbers of order one, and flags of what is known; (N, F, D) to (N, F, 2 D)."""
+    known = ~descriptor.isnan()
+    values = torch.where(known, descriptor, 0.0)
+    reference, gain, shot, read = values.unbind(dim=-1)
+    noise = [(variance.clamp_min(0) + 1e-8).log2() / 8 + 1.5 for variance in (shot, read)]
+    scaled = torch.stack([reference, gain / 2, *noise], dim=-1)
+    return torch.cat([torch.where(known, scaled, 0.0), known.to(scaled.dtype)], dim=-1)
+
+
+def _planes(burst: Tensor, seen: Tensor) -> Tensor:
+    """Code a burst and stack 2x2 pixels; (N, F, 3, H, W) to (N * F, 16, H / 2, W / 2)."""
+    planes = [
+        F.pixel_unshuffle(torch.cat([to_code(light), mask], dim=1), 2)
+        for light, mask in zip(burst.unbind(1), seen.unbind(1), strict=True)
+    ]
+    stacked = torch.stack(planes, dim=1).flatten(0, 1)
+    return stacked.contiguous(memory_format=torch.channels_last)
