@@ -18,8 +18,11 @@ from burstfix import color, metrics
 from burstfix.frame import Frame, Metadata, TensorPixels
 from burstfix.io.decode import read_frame, read_frames
 from burstfix.io.dng import Sensor, write_dng
+from burstfix.io.photos import SUFFIXES
 from burstfix.synth import render
 from burstfix.synth.render import RenderedBurst, render_burst
+from burstfix.train.config import Recipe
+from burstfix.train.data import held_out
 
 Kind = Literal["light", "codes", "raw"]
 
@@ -29,8 +32,8 @@ SAMPLES = ("astronaut", "coffee", "chelsea")  # of scikit-image
 SHAKE_PX = 12.0
 MARGIN = 32  # px left out of every comparison: not all frames saw it
 LEAST_DETAIL = 3.0  # mean absolute Laplacian in codes; flatter photographs tell nothing
-VALIDATION = re.compile(r"(\d{4})a\.jpg")
-EVERY = 16  # photographs whose number is a multiple are kept out of training
+FIRST_CROP = re.compile(r"\d{4}a\.jpg")
+EVERY = Recipe().validation_share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +72,8 @@ def load_photos(folder: Path | None, count: int) -> dict[str, Tensor]:
     """Read sharp photographs that no network was trained on.
 
     Args:
-        folder: of files NNNNa.jpg; those whose number is divisible by 16 are for validation.
-            None takes scikit-image's samples.
+        folder: of files NNNNa.jpg; of these, what `burstfix train` sets aside. None takes
+            scikit-image's samples.
         count: how many, spread over the folder.
 
     Returns:
@@ -78,14 +81,12 @@ def load_photos(folder: Path | None, count: int) -> dict[str, Tensor]:
     """
     if folder is None:
         return {name: _sample(name) for name in SAMPLES[:count]}
-    found = [
-        path
-        for path in sorted(folder.iterdir())
-        if (match := VALIDATION.fullmatch(path.name)) and int(match[1]) % EVERY == 0
-    ]
+    photos = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    kept = held_out([path.stem for path in photos], EVERY)
+    found = [path for path in photos if path.stem in kept and FIRST_CROP.fullmatch(path.name)]
     found = [path for path in found if _detail(path) >= LEAST_DETAIL]
     if not found:
-        raise SystemExit(f"{folder} holds no validation photographs (0000a.jpg, 0016a.jpg, ...).")
+        raise SystemExit(f"{folder} holds no validation photographs (0000a.jpg, ...).")
     chosen = [found[len(found) * number // count] for number in range(min(count, len(found)))]
     return {path.stem: read_frame(path).whole() for path in chosen}
 

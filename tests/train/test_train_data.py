@@ -8,7 +8,7 @@ import torch
 from burstfix.errors import InputError
 from burstfix.io.photos import Photo
 from burstfix.train.config import Recipe
-from burstfix.train.data import draw_batch, split_photos, to_light
+from burstfix.train.data import draw_batch, held_out, split_photos, to_light
 from burstfix.train.validate import fixed_bursts, mean_psnr, psnr
 
 CPU = torch.device("cpu")
@@ -26,6 +26,14 @@ def test_crops_of_one_photograph_fall_on_the_same_side() -> None:
     assert validation == {"0000a", "0000b", "0016a", "0016b"}
     assert len(split.training) == 60
     assert not validation & {p.name for p in split.training}
+
+
+def test_numbers_with_gaps_are_split_as_training_splits_them() -> None:
+    names = [f"{n:04d}{letter}" for n in range(40) if n != 7 for letter in "ba"]
+    split = split_photos([photo(name) for name in names], 16, 96)
+    kept = held_out(names, 16)
+    assert kept == {p.name for p in split.validation}
+    assert kept == {"0000a", "0000b", "0017a", "0017b", "0033a", "0033b"}
 
 
 def test_a_handful_of_photographs_still_has_one_to_validate_on() -> None:
@@ -73,17 +81,34 @@ def test_white_and_black_and_the_order_of_channels_survive_decoding() -> None:
 
 def test_fixed_bursts_are_the_same_at_every_call_and_of_every_kind(make_photos: Maker) -> None:
     photos = make_photos(3)
-    first, second = (fixed_bursts(photos, device=CPU, length=3, count=2, crop=32) for _ in range(2))
+    first, second = (
+        list(fixed_bursts(photos, device=CPU, length=3, count=2, crop=32)) for _ in range(2)
+    )
     assert [(b.noise, b.blur) for b in first] == [
         (noise, blur) for noise in ("low", "medium", "high") for blur in ("easy", "mixed", "hard")
     ]
     for one, other in zip(first, second, strict=True):
         assert torch.equal(one.burst.frames, other.burst.frames)
+    [alone] = fixed_bursts(
+        photos, device=CPU, length=3, count=2, crop=32, noises=["medium"], blurs=["hard"]
+    )
+    assert torch.equal(alone.burst.frames, first[5].burst.frames)
+
+
+def test_the_first_frames_keep_reference_and_truth(make_photos: Maker) -> None:
+    [fixed] = fixed_bursts(
+        make_photos(2), device=CPU, length=5, count=2, crop=32, noises=["low"], blurs=["easy"]
+    )
+    first = fixed.first(2)
+    assert first.length == 2
+    assert torch.equal(first.burst.frames, fixed.burst.frames[:, :2])
+    assert torch.equal(first.burst.truth, fixed.burst.truth)
+    assert first.burst.descriptor.shape[:2] == first.burst.psfs.shape[:2] == (2, 2)
 
 
 def test_more_noise_and_more_blur_are_worse(make_photos: Maker) -> None:
     photos = make_photos(4)
-    bursts = fixed_bursts(photos, device=CPU, length=3, count=4, crop=48)
+    bursts = list(fixed_bursts(photos, device=CPU, length=3, count=4, crop=48))
 
     def mean_of(**kind: str) -> float:
         chosen = [b for b in bursts if all(getattr(b, k) == v for k, v in kind.items())]

@@ -1,7 +1,7 @@
 """Batches of degraded bursts from photographs; each is drawn from its own seed."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,20 +37,38 @@ def split_photos(photos: Sequence[Photo], every: int, side: int) -> Split:
     Raises:
         InputError: photographs are too few or too small.
     """
-    groups: dict[str, list[Photo]] = {}
-    for photo in sorted(photos, key=lambda photo: photo.name):
-        if min(photo.pixels.shape[:2]) >= side:
-            groups.setdefault(_group(photo.name), []).append(photo)
-    if len(groups) < 2:
+    large = sorted(
+        (photo for photo in photos if min(photo.pixels.shape[:2]) >= side),
+        key=lambda photo: photo.name,
+    )
+    groups = len({_group(photo.name) for photo in large})
+    if groups < 2:
         raise InputError(
-            f"Only {len(groups)} photographs have at least {side} pixels a side.",
+            f"Only {groups} photographs have at least {side} pixels a side.",
             "Training needs two or more; some hundreds are good.",
         )
-    stride = min(every, len(groups))
-    split = Split([], [])
-    for index, members in enumerate(groups.values()):
-        (split.validation if index % stride == 0 else split.training).extend(members)
-    return split
+    kept = held_out([photo.name for photo in large], every)
+    return Split(
+        training=[photo for photo in large if photo.name not in kept],
+        validation=[photo for photo in large if photo.name in kept],
+    )
+
+
+def held_out(names: Iterable[str], every: int) -> set[str]:
+    """Choose the photographs to validate on, which training on the same collection never sees.
+
+    Args:
+        names: of the photographs, as `split_photos` describes.
+        every: every n-th photograph in the order of names, not by the number in a name: numbers
+            may have gaps.
+
+    Returns:
+        The chosen names; both crops of a photograph, or none.
+    """
+    ordered = sorted(names)
+    groups = list(dict.fromkeys(_group(name) for name in ordered))
+    chosen = set(groups[:: max(1, min(every, len(groups)))])
+    return {name for name in ordered if _group(name) in chosen}
 
 
 def draw_batch(

@@ -89,7 +89,11 @@ def train(
         split = split_photos(photos, recipe.validation_share, side)
         crop = recipe.stages[-1].crop
         fixed = (
-            fixed_bursts(split.validation, device=device, count=recipe.validation_count, crop=crop)
+            list(
+                fixed_bursts(
+                    split.validation, device=device, count=recipe.validation_count, crop=crop
+                )
+            )
             if processes.first
             else []
         )

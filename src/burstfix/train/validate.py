@@ -1,7 +1,7 @@
 """Fixed degraded bursts, on which networks are compared."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Literal
@@ -42,6 +42,19 @@ class FixedBurst:
     case: Case
     burst: SyntheticBurst
 
+    def first(self, length: int) -> "FixedBurst":
+        """Return the first frames alone: the same reference, the same truth."""
+        burst = self.burst
+        shorter = replace(
+            burst,
+            frames=burst.frames[:, :length],
+            seen=burst.seen[:, :length],
+            descriptor=burst.descriptor[:, :length],
+            psfs=burst.psfs[:, :length],
+            source_from_reference=burst.source_from_reference[:, :length],
+        )
+        return replace(self, length=length, burst=shorter)
+
 
 def fixed_bursts(
     photos: Sequence[Photo],
@@ -50,14 +63,14 @@ def fixed_bursts(
     length: int = 8,
     count: int = 3,
     crop: int = 128,
-    noises: Sequence[str] = ("low", "medium", "high"),
-    blurs: Sequence[Blur] = ("easy", "mixed", "hard"),
+    noises: Sequence[str] = tuple(NOISE),
+    blurs: Sequence[Blur] = tuple(BLUR),
     case: Case = "plain",
-) -> list[FixedBurst]:
+) -> Iterator[FixedBurst]:
     """Make the bursts that every network is measured on: the same at every call.
 
     Raw bursts with nothing but blur, noise on the Bayer mosaic, and what a good alignment leaves
-    over; the reference is the frame with the least shake.
+    over. The reference is the frame with the least shake, and each frame after it is shaken more.
 
     Args:
         photos: to degrade; those that are nearly flat are left out where others suffice.
@@ -68,13 +81,15 @@ def fixed_bursts(
         noises: names in `NOISE`.
         blurs: names in `BLUR`.
         case: what else befalls every burst.
+
+    Yields:
+        The bursts of one noise level and blur; drawn when asked for, since all fill memory.
     """
-    ordered = sorted(photos, key=lambda photo: (photo.detail < LEAST_DETAIL, photo.name))
-    enough = sum(photo.detail >= LEAST_DETAIL for photo in photos)
-    ordered = ordered[: max(enough, count)]
-    random.Random(0).shuffle(ordered)
-    bursts = []
-    for index, (noise, blur) in enumerate(product(noises, blurs)):
+    ordered = _rank(photos, count)
+    # Counted over all kinds: a kind's bursts do not depend on which others are asked for.
+    for index, (noise, blur) in enumerate(product(NOISE, BLUR)):
+        if noise not in noises or blur not in blurs:
+            continue
         settings = replace(
             plain_settings(noise, blur, crop),
             ruined_share=float(case == "ruined"),
@@ -84,12 +99,17 @@ def fixed_bursts(
         side = min(min(photo.pixels.shape[:2]) for photo in chosen)
         codes = torch.stack([torch.from_numpy(p.pixels[:side, :side]) for p in chosen])
         generator = torch.Generator().manual_seed(1000 + index)
-        burst = synthesize(to_light(codes), settings, generator, length)
-        kind = FixedBurst(
-            noise=noise, blur=blur, length=length, case=case, burst=_on(burst, device)
-        )
-        bursts.append(kind)
-    return bursts
+        burst = _on(synthesize(to_light(codes), settings, generator, length), device)
+        yield FixedBurst(noise=noise, blur=blur, length=length, case=case, burst=burst)
+
+
+def _rank(photos: Sequence[Photo], count: int) -> list[Photo]:
+    """Leave out what is nearly flat, where enough is left, and shuffle."""
+    ordered = sorted(photos, key=lambda photo: (photo.detail < LEAST_DETAIL, photo.name))
+    enough = sum(photo.detail >= LEAST_DETAIL for photo in photos)
+    ordered = ordered[: max(enough, count)]
+    random.Random(0).shuffle(ordered)
+    return ordered
 
 
 def plain_settings(noise: str, blur: Blur, crop: int) -> BurstSettings:
