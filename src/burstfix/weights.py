@@ -127,6 +127,31 @@ def default_weights(backend: str, task: str) -> Path | None:
     return None
 
 
+def find_network(backend: str, task: str, path: Path | None = None) -> tuple[Network, Card | None]:
+    """Build a backend with the weights in a file, or with those that burstfix ships for the task.
+
+    Returns:
+        The network, and the card of its weights; a formula has none.
+
+    Raises:
+        UsageError: there is no such backend, or it is not for this task.
+        WeightsError: it needs weights, and there are none; or the file is damaged.
+    """
+    chosen = path or default_weights(find(backend).name, task)
+    if chosen is None and find(backend).trained:
+        raise WeightsError(
+            f"burstfix ships no weights of {backend} for {task}.",
+            "Train some with `burstfix train`, and give the file with --weights.",
+        )
+    network, card = load(chosen) if chosen else (find(backend).build(), None)
+    if task not in network.contract.tasks:
+        raise UsageError(
+            f"{card.backend if card else backend} is not for {task}.",
+            "`burstfix backends` lists what each backend is for.",
+        )
+    return network, card
+
+
 def _halved(name: str, tensor: Tensor) -> Tensor:
     if not tensor.is_floating_point():
         return tensor.cpu().clone().contiguous()

@@ -7,8 +7,8 @@ import torch
 
 from burstfix.errors import InputError
 from burstfix.io.photos import Photo
-from burstfix.train.config import Recipe
-from burstfix.train.data import draw_batch, held_out, split_photos, to_light
+from burstfix.train.config import Recipe, Stage
+from burstfix.train.data import draw_batch, held_out, split_photos, to_light, unseen_photos
 from burstfix.train.validate import fixed_bursts, mean_psnr, psnr
 
 CPU = torch.device("cpu")
@@ -34,6 +34,13 @@ def test_numbers_with_gaps_are_split_as_training_splits_them() -> None:
     kept = held_out(names, 16)
     assert kept == {p.name for p in split.validation}
     assert kept == {"0000a", "0000b", "0017a", "0017b", "0033a", "0033b"}
+
+
+def test_unseen_is_what_every_training_set_aside_or_found_too_small() -> None:
+    photos = [*(photo(f"{n:04d}a") for n in range(12)), photo("9999a", side=50)]
+    recipes = [Recipe(validation_share=n, stages=(Stage(crop=32),)) for n in (2, 3)]
+    assert [p.name for p in unseen_photos(photos, recipes)] == ["0000a", "0006a", "9999a"]
+    assert unseen_photos(photos, []) == photos
 
 
 def test_a_handful_of_photographs_still_has_one_to_validate_on() -> None:

@@ -5,8 +5,19 @@ import torch
 from torch import Tensor
 
 from burstfix.backends.base import Contract, Network
+from burstfix.errors import InputError
 from burstfix.io.photos import Photo
-from burstfix.train.evaluate import BEST, REFERENCE, Score, evaluate, table, to_json
+from burstfix.train.evaluate import (
+    BEST,
+    REFERENCE,
+    Conditions,
+    Score,
+    below_reference,
+    evaluate,
+    falls,
+    table,
+    to_json,
+)
 from burstfix.train.log import draw_curves
 
 CPU = torch.device("cpu")
@@ -30,13 +41,15 @@ def scores(request: pytest.FixtureRequest) -> list[Score]:
     return evaluate(
         {"last": LastFrame()},
         photos,
+        Conditions(
+            lengths=(1, 3),
+            cases=("plain", "ruined"),
+            noises=("low", "high"),
+            blurs=("easy",),
+            count=2,
+            crop=48,
+        ),
         device=CPU,
-        lengths=(1, 3),
-        cases=("plain", "ruined"),
-        noises=("low", "high"),
-        blurs=("easy",),
-        count=2,
-        crop=48,
     )
 
 
@@ -70,24 +83,59 @@ def test_a_shift_allowed_is_never_worse_by_much(scores: list[Score]) -> None:
     assert sum(mean) / len(mean) > -0.5
 
 
-def test_the_table_averages_over_what_it_is_not_split_by() -> None:
-    def score(noise: str, blur: str, psnr: float) -> Score:
-        return Score(
-            method="m",
-            case="plain",
-            noise=noise,
-            blur=blur,
-            length=8,
-            bursts=1,
-            psnr=psnr,
-            ssim=0.5,
-            shifted_psnr=psnr,
-        )
+def made_score(noise: str, blur: str, psnr: float, method: str = "m", length: int = 8) -> Score:
+    return Score(
+        method=method,
+        case="plain",
+        noise=noise,
+        blur=blur,
+        length=length,
+        drawn=8,
+        bursts=1,
+        psnr=psnr,
+        ssim=0.5,
+        shifted_psnr=psnr + 1,
+    )
 
-    scores = [score("low", "easy", 30), score("low", "hard", 20), score("high", "easy", 10)]
+
+def test_the_table_averages_over_what_it_is_not_split_by() -> None:
+    scores = [
+        made_score("low", "easy", 30),
+        made_score("low", "hard", 20),
+        made_score("high", "easy", 10),
+    ]
     assert table(scores, "noise") == {"m": {"low": 25, "high": 10}}
     assert table(scores, "blur") == {"m": {"easy": 20, "hard": 20}}
+    assert table(scores, "noise", "shifted_psnr") == {"m": {"low": 26, "high": 11}}
     assert to_json(scores)[0]["psnr"] == 30
+
+
+def test_a_fall_is_found_against_the_best_of_all_shorter_bursts() -> None:
+    rising = [made_score("low", "easy", psnr, "a", n) for n, psnr in ((2, 21), (1, 20), (16, 22))]
+    falling = [made_score("low", "easy", psnr, "b", n) for n, psnr in ((1, 20), (2, 24), (16, 23))]
+    assert falls([*rising, *falling]) == {"a": {}, "b": {16: 1}}
+    assert falls([made_score("low", "easy", 20)]) == {}
+
+
+def test_a_method_below_the_reference_is_found_kind_by_kind() -> None:
+    scores = [
+        made_score("low", "easy", 20, REFERENCE),
+        made_score("high", "easy", 10, REFERENCE),
+        made_score("low", "easy", 19),
+        made_score("high", "easy", 12),
+    ]
+    assert below_reference(scores) == {"m": [scores[2]]}
+
+
+def test_shorter_bursts_are_the_first_frames_of_the_longest(scores: list[Score]) -> None:
+    plain = [s for s in scores if s.case == "plain" and s.method == REFERENCE]
+    by_length = {n: [s.psnr for s in plain if s.length == n] for n in (1, 3)}
+    assert by_length[1] == by_length[3]
+
+
+def test_photographs_too_small_for_the_crop_are_refused(make_photos: Maker) -> None:
+    with pytest.raises(InputError, match="320 pixels"):
+        evaluate({}, make_photos(2), Conditions(crop=256), device=CPU)
 
 
 def test_the_curves_are_drawn_with_their_ends_and_unknown_values_left_out() -> None:

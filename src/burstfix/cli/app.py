@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from burstfix import __version__
-from burstfix.cli import backends, burst, synth, train
+from burstfix.cli import backends, burst, evaluate, synth, train
 from burstfix.errors import INTERRUPTED, BurstfixError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command(name="backends")(backends.backends)
 app.add_typer(synth.app, name="synth")
 app.add_typer(train.app, name="train")
 app.command(name="pack")(train.pack)
+app.command(name="evaluate", epilog=evaluate.EXAMPLES, no_args_is_help=True)(evaluate.evaluate)
 
 
 @app.callback()

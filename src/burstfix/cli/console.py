@@ -21,6 +21,7 @@ STAGES = {
     "fuse": "Fusing",
     "write": "Writing",
     "render": "Rendering",
+    "score": "Scoring",
 }
 
 

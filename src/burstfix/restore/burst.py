@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 
 from burstfix import __version__, device, tiling, weights
-from burstfix.backends import find
 from burstfix.backends.base import Network
 from burstfix.color import LINEAR
 from burstfix.errors import DeviceError, InputError
@@ -149,13 +148,11 @@ def _format(output: Path, options: Options) -> Format:
 
 def _load_network(options: Options, report: Report) -> Network:
     """Build the backend, with the weights asked for or the shipped ones."""
-    backend = find(options.backend)
-    path = options.weights or weights.default_weights(backend.name, "burst")
-    if path is None:
-        return backend.build()
-    network, card = weights.load(path)
-    report.backend = card.backend
-    report.backend_weights, report.weights_sha256 = str(path), card.sha256
+    network, card = weights.find_network(options.backend, "burst", options.weights)
+    if card:
+        path = options.weights or weights.default_weights(card.backend, "burst")
+        report.backend = card.backend
+        report.backend_weights, report.weights_sha256 = str(path), card.sha256
     return network
 
 

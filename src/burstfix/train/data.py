@@ -71,6 +71,26 @@ def held_out(names: Iterable[str], every: int) -> set[str]:
     return {name for name in ordered if _group(name) in chosen}
 
 
+def least_side(recipe: Recipe) -> int:
+    """Return the height and width that photographs must have for a recipe [px]."""
+    return max(photo_side(recipe.settings(stage.crop)) for stage in recipe.stages)
+
+
+def unseen_photos(photos: Sequence[Photo], recipes: Sequence[Recipe]) -> list[Photo]:
+    """Choose the photographs of a collection that none of some trainings on it has learned from.
+
+    Args:
+        photos: the whole collection.
+        recipes: of the trainings.
+    """
+    learned: set[str] = set()
+    for recipe in recipes:
+        side = least_side(recipe)  # smaller ones no training takes
+        large = {photo.name for photo in photos if min(photo.pixels.shape[:2]) >= side}
+        learned |= large - held_out(large, recipe.validation_share)
+    return [photo for photo in photos if photo.name not in learned]
+
+
 def draw_batch(
     photos: Sequence[Photo],
     recipe: Recipe,

@@ -1,9 +1,9 @@
 """How well backends restore the fixed validation bursts, beside the frames themselves."""
 
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import groupby
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -12,13 +12,26 @@ from burstfix import metrics
 from burstfix.backends import find
 from burstfix.backends.base import Network
 from burstfix.device import Precision
+from burstfix.errors import InputError
 from burstfix.io.photos import Photo
-from burstfix.synth.burst import SyntheticBurst
+from burstfix.synth.burst import SyntheticBurst, photo_side
 from burstfix.tiling import TensorSource, run_whole
-from burstfix.train.validate import Blur, Case, FixedBurst, fixed_bursts, to_codes
+from burstfix.train.validate import (
+    BLUR,
+    NOISE,
+    Blur,
+    Case,
+    FixedBurst,
+    fixed_bursts,
+    plain_settings,
+    to_codes,
+)
+
+Metric = Literal["psnr", "ssim", "shifted_psnr"]
 
 BEST = "best frame"  # picked knowing the truth: better than any user could
 REFERENCE = "reference"
+BESIDE = ("mean", "fba")  # backends that are always compared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +43,8 @@ class Score:
         case: plain, ruined or moving.
         noise: low, medium or high.
         blur: easy, mixed or hard.
-        length: frames of each burst.
+        length: frames given of each burst.
+        drawn: frames that the burst had; the first were given.
         bursts: how many.
         psnr: on sRGB codes [dB].
         ssim: likewise.
@@ -42,24 +56,59 @@ class Score:
     noise: str
     blur: str
     length: int
+    drawn: int
     bursts: int
     psnr: float
     ssim: float
     shifted_psnr: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """What to score on.
+
+    Args:
+        lengths: how many frames to give. The first of one longer burst are taken for all, so
+            that figures of different lengths compare; bursts of the case "ruined" are drawn
+            for each length, since only so every one has its ruined frame.
+        cases: what befalls the bursts beside blur and noise.
+        noises: names of noise levels.
+        blurs: names of blurs.
+        count: bursts for each noise level and blur.
+        crop: side of the frames [px].
+    """
+
+    lengths: tuple[int, ...] = (8,)
+    cases: tuple[Case, ...] = ("plain",)
+    noises: tuple[str, ...] = tuple(NOISE)
+    blurs: tuple[Blur, ...] = tuple(BLUR)
+    count: int = 4
+    crop: int = 256
+
+    def draws(self) -> list[tuple[Case, int, tuple[int, ...]]]:
+        """Return each case, how many frames to draw, and how many of them to give."""
+        lengths = tuple(sorted(set(self.lengths)))
+        draws: list[tuple[Case, int, tuple[int, ...]]] = []
+        for case in self.cases:
+            if case == "ruined":  # no shorter burst has a frame to spare
+                draws += [(case, length, (length,)) for length in lengths if length >= 3]
+            else:
+                draws.append((case, lengths[-1], lengths))
+        return draws
+
+    def kinds(self) -> int:
+        """Count the kinds of bursts that each method is scored on."""
+        lengths = sum(len(given) for _, _, given in self.draws())
+        return lengths * len(self.noises) * len(self.blurs)
+
+
 def evaluate(
     networks: Mapping[str, Network],
     photos: Sequence[Photo],
+    conditions: Conditions,
     *,
     device: torch.device,
     precision: Precision = "auto",
-    lengths: Sequence[int] = (8,),
-    cases: Sequence[Case] = ("plain",),
-    noises: Sequence[str] = ("low", "medium", "high"),
-    blurs: Sequence[Blur] = ("easy", "mixed", "hard"),
-    count: int = 4,
-    crop: int = 256,
     report: Callable[[Score], None] | None = None,
 ) -> list[Score]:
     """Score networks on fixed bursts; `mean`, `fba` and the frames themselves come along.
@@ -67,49 +116,66 @@ def evaluate(
     Args:
         networks: by the names to print.
         photos: sharp photographs that no network was trained on.
+        conditions: what to make of them.
         device: where to restore.
         precision: in which to restore.
-        lengths: frames of the bursts.
-        cases: what befalls the bursts beside blur and noise.
-        noises: names of noise levels.
-        blurs: names of blurs.
-        count: bursts for each noise level and blur.
-        crop: side of the frames [px].
         report: called with each score as it is known.
 
     Returns:
         One score for each method and kind of burst.
+
+    Raises:
+        InputError: no photograph is large enough.
     """
-    compared = {name: find(name).build() for name in ("mean", "fba")} | dict(networks)
+    compared = {name: find(name).build() for name in BESIDE} | dict(networks)
+    large = _large_enough(photos, conditions.crop)
     scores: list[Score] = []
-    for length in lengths:
-        for case in cases:
-            if case == "ruined" and length < 3:
-                continue  # no burst so short has a frame to spare
-            for fixed in fixed_bursts(
-                photos,
-                device=device,
-                length=length,
-                count=count,
-                crop=crop,
-                noises=noises,
-                blurs=blurs,
-                case=case,
-            ):
-                results = _results(fixed.burst, compared, device, precision)
-                for method, pictures in results.items():
-                    scores.append(_score(method, fixed, pictures))
-                    if report:
-                        report(scores[-1])
+    for fixed, drawn in _bursts(large, conditions, device):
+        for score in _scores(fixed, drawn, compared, device, precision):
+            scores.append(score)
+            if report:
+                report(score)
     return scores
 
 
-def table(scores: Sequence[Score], by: str) -> dict[str, dict[str, float]]:
-    """Average PSNR [dB] for each method and each value of a field of `Score`, such as `noise`."""
+def falls(scores: Sequence[Score]) -> dict[str, dict[int, float]]:
+    """Find where more frames made a method worse, on average over plain bursts.
+
+    Returns:
+        For each method that was scored at several lengths, the lengths that scored lower than
+        some shorter one, and by how much [dB].
+    """
+    plain = [score for score in scores if score.case == "plain"]
+    found: dict[str, dict[int, float]] = {}
+    for method, row in table(plain, "length").items():
+        lengths = sorted(row, key=int)
+        highest = itertools.accumulate((row[length] for length in lengths), max)
+        below = {
+            int(length): best - row[length]
+            for length, best in zip(lengths, highest, strict=True)
+            if row[length] < best
+        }
+        if len(lengths) > 1:
+            found[method] = below
+    return found
+
+
+def below_reference(scores: Sequence[Score]) -> dict[str, list[Score]]:
+    """Find the kinds of bursts on which a method is worse than the reference frame alone."""
+    alone = {_kind(score): score.psnr for score in scores if score.method == REFERENCE}
+    found: dict[str, list[Score]] = {score.method: [] for score in scores}
+    for score in scores:
+        if score.psnr < alone[_kind(score)] - 1e-4:  # one frame alone may round otherwise
+            found[score.method].append(score)
+    return {method: below for method, below in found.items() if method not in {REFERENCE, BEST}}
+
+
+def table(scores: Sequence[Score], by: str, what: Metric = "psnr") -> dict[str, dict[str, float]]:
+    """Average a figure for each method and each value of a field of `Score`, such as `noise`."""
     rows: dict[str, dict[str, float]] = {}
     key = lambda score: (score.method, str(getattr(score, by)))  # noqa: E731
-    for (method, value), group in groupby(sorted(scores, key=key), key):
-        found = [score.psnr for score in group]
+    for (method, value), group in itertools.groupby(sorted(scores, key=key), key):
+        found = [getattr(score, what) for score in group]
         rows.setdefault(method, {})[value] = sum(found) / len(found)
     return rows
 
@@ -119,36 +185,79 @@ def to_json(scores: Sequence[Score]) -> list[dict[str, Any]]:
     return [asdict(score) for score in scores]
 
 
-def _results(
-    burst: SyntheticBurst,
+def _kind(score: Score) -> tuple[str, ...]:
+    return score.case, score.noise, score.blur, str(score.length)
+
+
+def _large_enough(photos: Sequence[Photo], crop: int) -> list[Photo]:
+    """Leave out photographs that crops do not fit into."""
+    side = photo_side(plain_settings("low", "easy", crop))
+    large = [photo for photo in photos if min(photo.pixels.shape[:2]) >= side]
+    if not large:
+        raise InputError(
+            f"None of {len(photos)} photographs has {side} pixels a side, which frames of {crop} "
+            "pixels need.",
+            "Take larger photographs, or a smaller --crop.",
+        )
+    return large
+
+
+def _bursts(
+    photos: Sequence[Photo], conditions: Conditions, device: torch.device
+) -> Iterator[tuple[FixedBurst, int]]:
+    """Yield bursts of each kind, and how many frames were drawn."""
+    for case, drawn, lengths in conditions.draws():
+        for fixed in fixed_bursts(
+            photos,
+            device=device,
+            length=drawn,
+            count=conditions.count,
+            crop=conditions.crop,
+            noises=conditions.noises,
+            blurs=conditions.blurs,
+            case=case,
+        ):
+            for length in lengths:
+                yield fixed.first(length), drawn
+
+
+def _scores(
+    fixed: FixedBurst,
+    drawn: int,
     networks: Mapping[str, Network],
     device: torch.device,
     precision: Precision,
-) -> dict[str, Tensor]:
-    """Restore a batch of bursts by every method; linear light, (N, 3, H, W) on the CPU."""
+) -> Iterator[Score]:
+    """Score every method on bursts of one kind."""
+    burst = fixed.burst
     best = [
         frames[int(metrics.psnr(to_codes(frames), to_codes(truth)).argmax())]
         for frames, truth in zip(burst.frames, burst.truth, strict=True)
     ]
-    results = {REFERENCE: burst.frames[:, 0].cpu(), BEST: torch.stack(best).cpu()}
+    yield _score(REFERENCE, fixed, drawn, burst.frames[:, 0].cpu())
+    yield _score(BEST, fixed, drawn, torch.stack(best).cpu())
     for name, network in networks.items():
-        restored = [
-            run_whole(
-                network,
-                TensorSource(frames.cpu(), seen.cpu()),
-                descriptor=descriptor[None].cpu(),
-                device=device,
-                precision=precision,
-            )
-            for frames, seen, descriptor in zip(
-                burst.frames, burst.seen, burst.descriptor, strict=True
-            )
-        ]
-        results[name] = torch.stack(restored)
-    return results
+        yield _score(name, fixed, drawn, _restore(network, burst, device, precision))
 
 
-def _score(method: str, fixed: FixedBurst, pictures: Tensor) -> Score:
+def _restore(
+    network: Network, burst: SyntheticBurst, device: torch.device, precision: Precision
+) -> Tensor:
+    """Restore bursts as a picture is restored; linear light, (N, 3, H, W) on the CPU."""
+    restored = [
+        run_whole(
+            network,
+            TensorSource(frames.cpu(), seen.cpu()),
+            descriptor=descriptor[None].cpu(),
+            device=device,
+            precision=precision,
+        )
+        for frames, seen, descriptor in zip(burst.frames, burst.seen, burst.descriptor, strict=True)
+    ]
+    return torch.stack(restored)
+
+
+def _score(method: str, fixed: FixedBurst, drawn: int, pictures: Tensor) -> Score:
     codes, truth = to_codes(pictures), to_codes(fixed.burst.truth.cpu())
     return Score(
         method=method,
@@ -156,6 +265,7 @@ def _score(method: str, fixed: FixedBurst, pictures: Tensor) -> Score:
         noise=fixed.noise,
         blur=fixed.blur,
         length=fixed.length,
+        drawn=drawn,
         bursts=len(codes),
         psnr=float(metrics.psnr(codes, truth).mean()),
         ssim=float(metrics.ssim(codes, truth).mean()),

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from burstfix.backends import find
 from burstfix.errors import UsageError
 from burstfix.io.photos import Photo
-from burstfix.synth.burst import photo_side
 from burstfix.train.checkpoint import (
     Run,
     load_checkpoint,
@@ -25,7 +24,7 @@ from burstfix.train.checkpoint import (
     tensors_of,
 )
 from burstfix.train.config import Recipe, Stage
-from burstfix.train.data import Split, draw_batch, split_photos
+from burstfix.train.data import Split, draw_batch, least_side, split_photos
 from burstfix.train.export import export_weights
 from burstfix.train.guard import Guard
 from burstfix.train.log import Log, Report
@@ -85,8 +84,7 @@ def train(
         run = start(recipe, device, processes)
         if resume is not None:
             load_checkpoint(resume, run)
-        side = max(photo_side(recipe.settings(stage.crop)) for stage in recipe.stages)
-        split = split_photos(photos, recipe.validation_share, side)
+        split = split_photos(photos, recipe.validation_share, least_side(recipe))
         crop = recipe.stages[-1].crop
         fixed = (
             list(

@@ -17,6 +17,7 @@ from burstfix.train.data import to_light
 
 Blur = Literal["easy", "mixed", "hard"]
 Case = Literal["plain", "ruined", "moving"]
+CASES: tuple[Case, ...] = ("plain", "ruined", "moving")
 Restore = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 NOISE = {"low": 0.01, "medium": 0.03, "high": 0.10}  # deviation at middle grey

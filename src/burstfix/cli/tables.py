@@ -1,0 +1,136 @@
+"""Tables of figures, on stdout."""
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from burstfix.train.evaluate import BEST, REFERENCE, Score, below_reference, falls, table
+
+KINDS = {
+    "plain": "plain bursts",
+    "ruined": "one frame of each burst is ruined",
+    "moving": "a thing moves over each scene",
+}
+PIPE_WIDTH = 120  # characters of a line where stdout is no terminal
+
+
+def show_scores(scores: Sequence[Score], *, every: bool) -> None:
+    """Print what a person wants to compare.
+
+    Args:
+        scores: of all methods, on the same bursts.
+        every: print each noise level with each blur too.
+    """
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=PIPE_WIDTH)
+    for case in dict.fromkeys(score.case for score in scores):
+        some = [score for score in scores if score.case == case]
+        lengths = sorted({score.length for score in some})
+        longest = [score for score in some if score.length == lengths[-1]]
+        _print(console, _title(longest), _overview(longest))
+        if len(lengths) > 1:
+            _print(console, f"Mean PSNR [dB] by number of frames, {KINDS[case]}", _by_length(some))
+        if every:
+            _print(console, f"Every figure, {KINDS[case]}", _every(some))
+    for line in _findings(scores):
+        console.print(line, soft_wrap=True, markup=False)
+
+
+def _print(console: Console, title: str, grid: Table) -> None:
+    console.print(title, style="bold", soft_wrap=True, markup=False)  # not squeezed into the table
+    console.print(grid)
+
+
+def _title(scores: Sequence[Score]) -> str:
+    first = scores[0]
+    bursts = sum(score.bursts for score in scores if score.method == REFERENCE)
+    return f"PSNR [dB], {KINDS[first.case]}: {bursts} of {_frames(first)}"
+
+
+def _overview(scores: Sequence[Score]) -> Table:
+    """Lay out PSNR by noise and by blur, and the means."""
+    first = scores[0]
+    noises, blurs = (
+        list(dict.fromkeys(getattr(s, by) for s in scores)) for by in ("noise", "blur")
+    )
+    columns: dict[str, Mapping[str, float]] = {}
+    for by, values in (("noise", noises), ("blur", blurs)):
+        rows = table(scores, by)
+        for value in values:
+            columns[f"{by}\n{value}"] = {method: row[value] for method, row in rows.items()}
+    for what, title in (("psnr", "mean\nPSNR"), ("shifted_psnr", "shift\nallowed")):
+        columns[title] = {m: row[first.case] for m, row in table(scores, "case", what).items()}  # type: ignore[arg-type]
+    columns["\nSSIM"] = {m: row[first.case] for m, row in table(scores, "case", "ssim").items()}
+    return _grid(_methods(scores), columns)
+
+
+def _by_length(scores: Sequence[Score]) -> Table:
+    """Lay out the mean PSNR by the number of frames."""
+    rows = table(scores, "length")
+    lengths = sorted({score.length for score in scores})
+    columns = {
+        f"{length}\nframes" if length > 1 else "1\nframe": {
+            method: row[str(length)] for method, row in rows.items()
+        }
+        for length in lengths
+    }
+    return _grid(_methods(scores), columns)
+
+
+def _every(scores: Sequence[Score]) -> Table:
+    """List every figure."""
+    grid = Table()
+    for name in ("frames", "noise", "blur", "method"):
+        grid.add_column(name)
+    for name in ("PSNR", "shift allowed", "SSIM"):
+        grid.add_column(name, justify="right")
+    for score in scores:
+        grid.add_row(
+            *(str(score.length), score.noise, score.blur, score.method),
+            *(f"{score.psnr:.2f}", f"{score.shifted_psnr:.2f}", f"{score.ssim:.3f}"),
+        )
+    return grid
+
+
+def _grid(methods: Sequence[str], columns: Mapping[str, Mapping[str, float]]) -> Table:
+    """Lay out one row a method; the best of each column stands out."""
+    grid = Table()
+    grid.add_column("")
+    for name in columns:
+        grid.add_column(name, justify="right")
+    for method in methods:
+        cells = []
+        for name, column in columns.items():
+            digits = 3 if "SSIM" in name else 2
+            text = f"{column[method]:.{digits}f}"
+            cells.append(f"[bold]{text}[/bold]" if column[method] == max(column.values()) else text)
+        grid.add_row(method, *cells)
+    return grid
+
+
+def _methods(scores: Sequence[Score]) -> list[str]:
+    return list(dict.fromkeys(score.method for score in scores))
+
+
+def _frames(score: Score) -> str:
+    """Tell how many frames bursts had."""
+    frames = f"{score.length} frames" if score.length > 1 else "1 frame"
+    return frames if score.length == score.drawn else f"the first {frames} of {score.drawn}"
+
+
+def _findings(scores: Sequence[Score]) -> list[str]:
+    """Say whether more frames ever made a method worse, and whether the reference was better."""
+    lines = []
+    for method, lower in falls(scores).items():
+        if method in {REFERENCE, BEST}:
+            continue
+        worst = ", ".join(f"{drop:.2f} dB at {length} frames" for length, drop in lower.items())
+        text = f"falls: {worst} below its best with fewer" if lower else "never falls"
+        lines.append(f"More frames: {method} {text}.")
+    kinds = len({(s.case, s.noise, s.blur, s.length) for s in scores})
+    for method, below in below_reference(scores).items():
+        text = f"worse than it on {len(below)} of {kinds} kinds" if below else "never worse than it"
+        lines.append(f"Reference frame alone: {method} is {text}.")
+    return lines

@@ -1,0 +1,111 @@
+"""`burstfix evaluate` through the real entry point."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from made import scene
+from PIL import Image
+
+from burstfix import weights
+from burstfix.backends.set import Config, SetNetwork
+
+SMALL = Config(
+    frame_widths=(4, 4, 4, 4),
+    frame_blocks=(0, 1, 0, 0),
+    trunk_widths=(8, 8, 8, 8),
+    trunk_blocks=(1, 0, 0, 0),
+    trunk_up_blocks=(0, 0, 0),
+    heads=1,
+)
+QUICK = ("--count", 1, "--crop", 48, "--device", "cpu")
+
+
+def burstfix(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "burstfix", "evaluate", *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=110, env=os.environ, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    for number in range(18):
+        picture = np.round(scene(112, 120, seed=number) * 255).astype(np.uint8)
+        Image.fromarray(picture).save(folder / f"{number:04}a.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def small_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from dataclasses import asdict
+
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "mine.safetensors"
+    recipe = {"validation_share": 3, "stages": [{"until": 1.0, "crop": 32, "frames": 4}]}
+    weights.save(
+        SetNetwork(SMALL), weights.Card(backend="set", config=asdict(SMALL), recipe=recipe), path
+    )
+    return path
+
+
+def test_weights_are_scored_beside_the_formulas_on_what_their_training_set_aside(
+    photos: Path, small_weights: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "scores.json"
+    done = burstfix(
+        *("--data", photos, "--weights", small_weights, "--json", target, "--frames", "1,3,2"),
+        *("--noise", "low,high", "--blur", "easy", "--case", "plain,ruined", *QUICK),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "6 of 18 photographs" in done.stderr  # every third
+    for text in ("mine", "fba", "best frame", "reference", "one frame of each burst is ruined"):
+        assert text in done.stdout
+    found = json.loads(target.read_text())
+    assert found["photographs"] == [f"{number:04}a" for number in range(0, 18, 3)]
+    assert found["weights"]["mine"]["backend"] == "set"
+    kinds = {(s["case"], s["length"], s["drawn"]) for s in found["scores"]}
+    assert kinds == {("plain", 1, 3), ("plain", 2, 3), ("plain", 3, 3), ("ruined", 3, 3)}
+    assert len(found["scores"]) == 4 * 2 * 5  # kinds, noises, methods
+    assert set(found["falls_db"]) == {"mine", "mean", "fba", "best frame", "reference"}
+
+
+def test_json_alone_goes_to_stdout_and_all_photographs_count_when_asked(
+    photos: Path,
+) -> None:
+    done = burstfix(
+        *("--data", photos, "--all", "--backend", "mean", "--json", "-", "--noise", "low"),
+        *("--blur", "hard", "--frames", 2, *QUICK),
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)["photographs"]) == 18
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (("--backend", "mena"), 2, "Did you mean mean"),
+        (("--frames", "0"), 2, "--frames 0"),
+        (("--frames", "two"), 2, "--frames two"),
+        (("--noise", "loud"), 2, "low,medium,high"),
+        (("--case", "ruined", "--frames", "2"), 2, "--frames 3"),
+        (("--crop", "100"), 2, "--crop 100"),
+        (("--crop", "256"), 3, "320 pixels"),
+        (("--weights", "absent.safetensors"), 5, "absent.safetensors"),
+        (("--json", "/dev/null/x.json", "--backend", "mean", *QUICK), 7, "x.json"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_work_begins(
+    photos: Path, arguments: tuple[object, ...], code: int, text: str
+) -> None:
+    done = burstfix("--data", photos, *arguments)
+    assert done.returncode == code, done.stderr
+    assert text in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not done.stdout
