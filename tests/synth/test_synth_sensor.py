@@ -88,8 +88,18 @@ def test_correlated_noise_is_standard_in_each_picture_and_grainy() -> None:
     ).flatten(0, 1)
 
     flat = fields.flatten(1)
-    torch.testing.assert_close(flat.mean(1), torch.zeros(80), atol=1e-4, rtol=0)
+    torch.testing.assert_close(fields.mean((2, 3)), torch.zeros(80, 3), atol=1e-4, rtol=0)
     torch.testing.assert_close(flat.std(1), torch.ones(80), atol=1e-3, rtol=0)
     centred = fields - fields.mean(dim=(2, 3), keepdim=True)
     neighbours = (centred[..., 1:] * centred[..., :-1]).mean(dim=(1, 2, 3))
     assert neighbours.abs().mean() > 0.1  # white noise: 0.01
+
+
+def test_the_grain_of_all_pictures_has_one_cause_but_is_not_the_same() -> None:
+    for seed in range(10):
+        fields = sensor.correlated_noise((2, 3, 128, 128), seeded(seed))
+        assert (fields[0] * fields[1]).mean().abs() < 0.1  # of deviation 1 each
+        colours = fields.square().mean(dim=(2, 3))
+        torch.testing.assert_close(colours[0], colours[1], atol=0.05, rtol=0.1)
+        neighbours = (fields[..., 1:] * fields[..., :-1]).mean(dim=(2, 3))
+        torch.testing.assert_close(neighbours[0], neighbours[1], atol=0.1, rtol=0.1)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from burstfix.errors import OutputError
+from burstfix.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,6 +22,11 @@ EXAMPLES = """\b
 Examples:
   burstfix synth burst photo.jpg -o night/ --noise high --seed 1
   burstfix synth burst photo.png -o easy/ --blur easy --frames 4 --kind png
+"""
+SHEET_EXAMPLES = """\b
+Examples:
+  burstfix synth sheet --data photos/ -o sheet.png
+  burstfix synth sheet --data photos/ -o sheet.png --count 16 --crop 256 --seed 7 --no-psfs
 """
 
 
@@ -97,6 +102,62 @@ def burst(
             terminal.step()
     _write_geometry(rendered, output / "truth" / "geometry.json")
     terminal.say(f"Wrote {frames} frames to {output}, and to {output / 'truth'} what each hides.")
+
+
+@app.command(epilog=SHEET_EXAMPLES, no_args_is_help=True)
+def sheet(
+    data: Annotated[
+        Path,
+        typer.Option("--data", help="Folder of sharp photographs, or a pack.", show_default=False),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Picture to write.", show_default=False)
+    ],
+    count: Annotated[int, typer.Option("--count", min=1, max=512, help="Bursts, a row each.")] = 64,
+    frames: Annotated[int, typer.Option("--frames", "-f", min=1, max=64)] = 8,
+    crop: Annotated[int, typer.Option(min=32, help="Side of each frame, by 16 [px].")] = 128,
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="Whose degradations: a name, or a .toml file.")
+    ] = "set-burst",
+    psfs: Annotated[bool, typer.Option(help="Show the blur of each frame in its corner.")] = True,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Show random training bursts, a row each: the truth, then the frames as a network gets them.
+
+    What a frame did not see is tinted purple.
+    """
+    del debug  # read by `main`
+    import torch
+
+    from burstfix import color
+    from burstfix.cli.console import Terminal
+    from burstfix.frame import Metadata
+    from burstfix.io.atomic import resolve_output
+    from burstfix.io.photos import read_photos
+    from burstfix.io.write import format_for
+    from burstfix.synth.sheet import contact_sheet
+    from burstfix.train.config import read_recipe
+    from burstfix.train.data import draw_bursts
+
+    terminal = Terminal(quiet=quiet)
+    if crop % 16:
+        raise UsageError(f"--crop {crop} is no multiple of 16.", f"Give {crop // 16 * 16}.")
+    format_for(output)
+    if output.exists():
+        raise OutputError(f"{output} exists already.", "Name another file with -o.")
+    resolve_output(output, on_exists="fail")
+    chosen, photos = read_recipe(recipe), read_photos(data)
+    parts = []
+    with terminal.progress():
+        terminal.stage("render", count)
+        for burst in draw_bursts(photos, chosen, count=count, crop=crop, frames=frames, seed=seed):
+            parts.append(contact_sheet(burst, psfs=psfs))
+            terminal.step()
+    light = color.decode(torch.cat(parts, dim=1), color.SRGB)
+    _write_png(light, output, Metadata(), color.SRGB)
+    terminal.say(f"Wrote {count} bursts of {frames} frames to {output}.")
 
 
 def _write_frame(rendered: "RenderedBurst", index: int, path: Path, kind: Kind) -> None:

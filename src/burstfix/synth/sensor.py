@@ -106,31 +106,33 @@ def correlated_noise(shape: tuple[int, int, int, int], generator: torch.Generato
     """Draw noise with the grain of unknown processing; after Aittala & Durand 2018.
 
     White noise passes twice through a random convolution that mixes colours, a ReLU in a random
-    proportion, and every other time through a coarser grid.
+    proportion, and every other time through a coarser grid: the same ones for all pictures, as
+    one camera processes all frames of a burst alike.
 
     Args:
         shape: (n, 3, h, w).
         generator: draws noise and filters; the result lies on its device.
 
     Returns:
-        Mean 0, deviation 1 in each picture; (n, 3, h, w).
+        Mean 0 in each colour, deviation 1 in each picture; (n, 3, h, w).
     """
     device = generator.device
-    count, channels, height, width = shape
+    _, channels, height, width = shape
     dice = torch.rand(3, generator=generator, device=device).tolist()
-    field = torch.randn(1, count * channels, height, width, generator=generator, device=device)
+    field = torch.randn(shape, generator=generator, device=device)
     for layer in range(2):
         if dice[layer] < 0.5:
             field = F.interpolate(field, scale_factor=1 / (1.3 + dice[2]), mode="bilinear")
-        kernel = torch.randn(count * channels, channels, 3, 3, generator=generator, device=device)
+        kernel = torch.randn(channels, channels, 3, 3, generator=generator, device=device)
         kernel[:, :, 1, 1] += 2  # a centre, else colours have no pixel of their own
-        field = F.conv2d(F.pad(field, (1, 1, 1, 1), mode="replicate"), kernel, groups=count)
+        field = F.conv2d(F.pad(field, (1, 1, 1, 1), mode="replicate"), kernel)
         field = F.leaky_relu(field, 1 - dice[layer])
     if field.shape[-2:] != (height, width):
         field = F.interpolate(field, size=(height, width), mode="bilinear")
-    pictures = field.view(count, -1)
-    spread, mean = torch.std_mean(pictures, dim=1, keepdim=True)
-    return ((pictures - mean) / spread.clamp_min(1e-6)).view(shape)
+    # No colour has a mean of its own: grain must not tint what nobody could then untint.
+    field = field - field.mean(dim=(2, 3), keepdim=True)
+    spread = field.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+    return field / spread.clamp_min(1e-6)
 
 
 @lru_cache(maxsize=1)

@@ -1,8 +1,8 @@
 """Batches of degraded bursts from photographs; each is drawn from its own seed."""
 
 import random
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from burstfix import color
 from burstfix.errors import InputError
 from burstfix.io.photos import Photo
 from burstfix.synth.burst import SyntheticBurst, photo_side, synthesize
+from burstfix.synth.plan import BurstSettings
 from burstfix.train.config import Recipe, Stage
 
 
@@ -91,6 +92,23 @@ def unseen_photos(photos: Sequence[Photo], recipes: Sequence[Recipe]) -> list[Ph
     return [photo for photo in photos if photo.name not in learned]
 
 
+def large_enough(photos: Sequence[Photo], settings: BurstSettings) -> list[Photo]:
+    """Leave out photographs that are too small for crops.
+
+    Raises:
+        InputError: all are.
+    """
+    side = photo_side(settings)
+    large = [photo for photo in photos if min(photo.pixels.shape[:2]) >= side]
+    if not large:
+        raise InputError(
+            f"None of {len(photos)} photographs has {side} pixels a side, which frames of "
+            f"{settings.crop} pixels need.",
+            "Take larger photographs, or a smaller --crop.",
+        )
+    return large
+
+
 def draw_batch(
     photos: Sequence[Photo],
     recipe: Recipe,
@@ -118,6 +136,33 @@ def draw_batch(
     light = to_light(torch.from_numpy(np.stack(crops)).to(device))
     generator = torch.Generator(device).manual_seed(dice.getrandbits(48))
     return synthesize(light, settings, generator, length)
+
+
+def draw_bursts(
+    photos: Sequence[Photo], recipe: Recipe, *, count: int, crop: int, frames: int, seed: int
+) -> Iterator[SyntheticBurst]:
+    """Draw bursts as training does, one after another, on the CPU: to look at.
+
+    Args:
+        photos: to degrade; those too small are left out.
+        recipe: the degradations.
+        count: how many bursts.
+        crop: side of the frames, a multiple of 16 [px].
+        frames: of each burst.
+        seed: names the bursts.
+
+    Yields:
+        One burst at a time.
+
+    Raises:
+        InputError: no photograph is large enough.
+    """
+    large = large_enough(photos, recipe.settings(crop))
+    stage = Stage(crop=crop, frames=frames)  # two bursts a batch: one lends the other its scene
+    one = replace(recipe, lengths=(frames,))
+    for number in range(count):
+        batch = draw_batch(large, one, stage, seed=(seed, number), device=torch.device("cpu"))
+        yield SyntheticBurst(**{name: part[:1] for name, part in vars(batch).items()})
 
 
 def to_light(codes: Tensor) -> Tensor:

@@ -12,10 +12,10 @@ from burstfix import metrics
 from burstfix.backends import find
 from burstfix.backends.base import Network
 from burstfix.device import Precision
-from burstfix.errors import InputError
 from burstfix.io.photos import Photo
-from burstfix.synth.burst import SyntheticBurst, photo_side
+from burstfix.synth.burst import SyntheticBurst
 from burstfix.tiling import TensorSource, run_whole
+from burstfix.train.data import large_enough
 from burstfix.train.validate import (
     BLUR,
     NOISE,
@@ -128,7 +128,7 @@ def evaluate(
         InputError: no photograph is large enough.
     """
     compared = {name: find(name).build() for name in BESIDE} | dict(networks)
-    large = _large_enough(photos, conditions.crop)
+    large = large_enough(photos, plain_settings("low", "easy", conditions.crop))
     scores: list[Score] = []
     for fixed, drawn in _bursts(large, conditions, device):
         for score in _scores(fixed, drawn, compared, device, precision):
@@ -187,19 +187,6 @@ def to_json(scores: Sequence[Score]) -> list[dict[str, Any]]:
 
 def _kind(score: Score) -> tuple[str, ...]:
     return score.case, score.noise, score.blur, str(score.length)
-
-
-def _large_enough(photos: Sequence[Photo], crop: int) -> list[Photo]:
-    """Leave out photographs that crops do not fit into."""
-    side = photo_side(plain_settings("low", "easy", crop))
-    large = [photo for photo in photos if min(photo.pixels.shape[:2]) >= side]
-    if not large:
-        raise InputError(
-            f"None of {len(photos)} photographs has {side} pixels a side, which frames of {crop} "
-            "pixels need.",
-            "Take larger photographs, or a smaller --crop.",
-        )
-    return large
 
 
 def _bursts(
