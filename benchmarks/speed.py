@@ -27,7 +27,6 @@ from torch import Tensor
 
 from burstfix import device as devices
 from burstfix.backends.base import Network, plain_descriptor
-from burstfix.color import SRGB, decode, encode
 from burstfix.frame import Box
 from burstfix.tiling.layout import layout_for
 
@@ -227,11 +226,7 @@ def _restore(
     """Restore one tile as `tiling` does, but of pixels that are anything."""
     height, width = box.size
     tile, mask = burst[..., :height, :width], seen[..., :height, :width]
-    display = network.contract.coding == "display"
-    core = region.shift(-box.top, -box.left)
-    result = network.forward_core(encode(tile, SRGB) if display else tile, mask, descriptor, core)
-    if display:
-        decode(result.float(), SRGB)
+    network.restore_light(tile, mask, descriptor, region.shift(-box.top, -box.left))
 
 
 def _synchronize(device: torch.device) -> None:

@@ -12,13 +12,14 @@ import pytest
 import torch
 
 from burstfix import weights
+from burstfix.backends.set import SetNetwork
 from burstfix.errors import UsageError, WeightsError
 from burstfix.io.photos import Photo
 from burstfix.train import loop
 from burstfix.train.checkpoint import Run, load_checkpoint, read_recipe_of, tensors_of
-from burstfix.train.config import Recipe
+from burstfix.train.config import OptimiserName, Recipe
 from burstfix.train.log import Report
-from burstfix.train.loop import Budget, rate_factor, start, train
+from burstfix.train.loop import Budget, start, train
 from burstfix.train.processes import Processes
 
 CPU = torch.device("cpu")
@@ -56,9 +57,15 @@ def test_the_same_recipe_gives_the_same_weights_to_the_bit(
     )
 
 
+@pytest.mark.parametrize("optimiser", ["muon", "adam", "sgd"])
 def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(
-    make_photos: Maker, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_photos: Maker,
+    recipe: Recipe,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    optimiser: OptimiserName,
 ) -> None:
+    recipe = dataclasses.replace(recipe, optimiser=optimiser)
     photos = make_photos(6)
     whole = run_steps(recipe, photos, tmp_path / "whole", 6)
 
@@ -77,6 +84,26 @@ def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(
     assert second.step == 6
     assert second.guard == whole.guard
     assert_same_state(second, whole)
+
+
+def test_the_first_batch_may_set_the_first_weights_but_only_at_the_start(
+    make_photos: Maker, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[torch.Tensor] = []
+
+    def set_bias(self: SetNetwork, burst: torch.Tensor, *_: torch.Tensor) -> None:
+        batches.append(burst)
+        self.trunk.head.bias.fill_(0.25)
+
+    monkeypatch.setattr(SetNetwork, "initialise", set_bias)
+    photos = make_photos(6)
+    run = run_steps(recipe, photos, tmp_path / "run", 1)
+    for network in (run.network, run.average):
+        bias = network.get_parameter("trunk.head.bias")
+        torch.testing.assert_close(bias, torch.full_like(bias, 0.25), atol=0.01, rtol=0)
+    assert batches[0].shape[2:] == (3, 32, 32)
+    run_steps(recipe, photos, tmp_path / "rest", 2, resume=tmp_path / "run.checkpoint")
+    assert len(batches) == 1
 
 
 def test_two_processes_give_the_result_of_one(
@@ -198,10 +225,3 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path, recipe: Recipe, conten
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=r"wrong\.checkpoint"):
         load_checkpoint(path, start(recipe, CPU, Processes()))
-
-
-def test_rates_rise_then_fall_to_their_end(recipe: Recipe) -> None:
-    assert rate_factor(recipe, 0, 0.0) == 0.5  # of two steps of warm-up
-    assert rate_factor(recipe, 1, 0.0) == 1
-    assert rate_factor(recipe, 100, 0.5) == pytest.approx(0.505)
-    assert rate_factor(recipe, 100, 1.0) == pytest.approx(recipe.final_rate)

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from burstfix.train.muon import Muon, orthogonal
+from burstfix.train.optimisers import scale_rates
 from burstfix.train.processes import Processes
 
 
@@ -28,7 +29,7 @@ def test_a_least_squares_problem_is_solved() -> None:
     matrix, bias = torch.zeros(4, 6, requires_grad=True), torch.zeros(4, requires_grad=True)
     steps = optimiser(matrix, bias)
     for k in range(400):
-        steps.scale_rates(1 - k / 400)
+        scale_rates(steps, 1 - k / 400)
         steps.zero_grad()
         (x @ matrix.T + bias - y).square().mean().backward()
         steps.step()

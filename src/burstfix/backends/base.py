@@ -7,6 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from burstfix.color import SRGB, decode, encode
 from burstfix.frame import Box
 
 Task = Literal["burst", "pair", "single", "video"]
@@ -88,6 +89,43 @@ class Network(nn.Module):
         """
         whole: Tensor = self(burst, seen, descriptor)
         return whole[..., core.top : core.bottom, core.left : core.right]
+
+    def restore_light(
+        self, burst: Tensor, seen: Tensor, descriptor: Tensor, core: Box | None = None
+    ) -> Tensor:
+        """Restore in linear light, whatever coding the network works in.
+
+        Args:
+            burst: as in `forward`, but in linear light.
+            seen: as in `forward`.
+            descriptor: as in `forward`.
+            core: the part to restore, in pixels of the burst; None is all.
+
+        Returns:
+            The picture, or that part of it, in linear light; (N, 3, h, w) float32, not clipped.
+        """
+        coded = self.code(burst)
+        if core is None:
+            result: Tensor = self(coded, seen, descriptor)
+        else:
+            result = self.forward_core(coded, seen, descriptor, core)
+        display = self.contract.coding == "display"
+        return decode(result.float(), SRGB) if display else result.float()
+
+    def code(self, light: Tensor) -> Tensor:
+        """Code frames as the contract says; linear light (N, F, 3, H, W) to the same shape."""
+        if self.contract.coding == "linear":
+            return light
+        coded = torch.empty_like(light)
+        for number in range(light.shape[1]):  # frame by frame: the curve needs several's room
+            coded[:, number] = encode(light[:, number], SRGB)
+        return coded
+
+    def initialise(self, burst: Tensor, seen: Tensor, descriptor: Tensor) -> None:
+        """Set the first weights from the first batch of a training; same arguments as `forward`.
+
+        Training calls it once, in fp32 and without gradients. The default keeps the weights.
+        """
 
     def frame_weights(self, burst: Tensor, seen: Tensor, descriptor: Tensor) -> Tensor:
         """Tell each frame's share of the result; same arguments as `forward`.

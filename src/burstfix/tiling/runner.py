@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from burstfix.backends.base import Network
-from burstfix.color import SRGB, decode, encode
 from burstfix.errors import DeviceError, InputError
 from burstfix.frame import Box
 from burstfix.tiling.layout import Layout
@@ -82,7 +81,6 @@ class Runner:
     def _compute(self, region: Box, tile: Tile) -> Tensor:
         box = self.layout.box(region)
         at = box.shift(-tile.box.top, -tile.box.left)
-        display = self.network.contract.coding == "display"
         half = self.dtype != torch.float32
         with (
             torch.inference_mode(),
@@ -95,11 +93,8 @@ class Runner:
                 .unsqueeze(0)
                 for part in (tile.burst, tile.seen)
             )
-            if display:
-                burst = _encode(burst)
             core = region.shift(-box.top, -box.left)
-            result = self.network.forward_core(burst, seen, self.descriptor, core)[0].float()
-            return (decode(result, SRGB) if display else result).cpu()
+            return self.network.restore_light(burst, seen, self.descriptor, core)[0].cpu()
 
     def _checked(self, result: Tensor, region: Box, tile: Tile) -> Tensor:
         """Return the result if it is finite; else redo it in fp32, or fail."""
@@ -144,11 +139,3 @@ def _is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return any(sign in str(error) for sign in _OUT_OF_MEMORY)
-
-
-def _encode(burst: Tensor) -> Tensor:
-    """Code a burst for display, frame by frame: the curve needs several pictures' room."""
-    coded = torch.empty_like(burst)
-    for number in range(burst.shape[1]):
-        coded[:, number] = encode(burst[:, number], SRGB)
-    return coded

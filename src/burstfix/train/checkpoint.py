@@ -10,12 +10,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.optim import Optimizer
 
 from burstfix.backends.base import Network
 from burstfix.errors import OutputError, WeightsError
 from burstfix.train.config import Recipe, parse_recipe
 from burstfix.train.guard import Guard
-from burstfix.train.muon import Muon
 
 _FORMAT = "1"
 
@@ -39,7 +39,7 @@ class Run:
     recipe: Recipe
     network: Network
     average: Network
-    optimiser: Muon
+    optimiser: Optimizer
     guard: Guard
     step: int = 0
     elapsed_s: float = 0.0

@@ -5,12 +5,15 @@ import json
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from burstfix.errors import UsageError
 from burstfix.synth.plan import BurstSettings
 
 RECIPES = Path(__file__).parent / "recipes"
+
+OptimiserName = Literal["muon", "adam", "sgd"]
+Schedule = Literal["cosine", "exponential", "steps"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +60,18 @@ class Recipe:
         bursts: most bursts a shard holds.
         shards: parts of a batch; each process takes an equal number of them.
         stages: crops and sizes over the run.
-        rate: learning rate of the convolutions' weights (Muon), at its peak.
-        other_rate: learning rate of biases and of the last layer (Adam), at its peak.
+        optimiser: muon (with Adam for biases and the last layer), adam or sgd.
+        rate: learning rate at its peak; of the convolutions' weights where Muon takes them.
+        other_rate: learning rate of what Muon leaves to Adam, at its peak.
+        schedule: how rates fall from their peak: as a cosine over the run; by `decay` each step
+            (exponential); or by `decay` each `decay_every` steps (steps).
         final_rate: share of the peaks that is left at the end of the cosine.
+        decay: what the other schedules keep of the rates.
+        decay_every: steps between two falls of the schedule "steps".
         warm_up: steps until the peak.
-        momentum: of Muon.
+        momentum: of Muon and SGD.
         betas: of Adam.
-        weight_decay: of the convolutions' weights.
+        weight_decay: of the convolutions' weights; decoupled, but not so with SGD.
         clip: gradients longer than this many times their usual length are shortened to it.
         spike: steps whose gradient is longer than this many times the usual are skipped.
         ema: what the averaged weights keep each step.
@@ -82,9 +90,13 @@ class Recipe:
     bursts: int = 8
     shards: int = 1
     stages: tuple[Stage, ...] = (Stage(),)
+    optimiser: OptimiserName = "muon"
     rate: float = 0.01
     other_rate: float = 5e-4
+    schedule: Schedule = "cosine"
     final_rate: float = 0.01
+    decay: float = 1.0
+    decay_every: int = 1
     warm_up: int = 50
     momentum: float = 0.9
     betas: tuple[float, float] = (0.9, 0.99)
@@ -98,6 +110,13 @@ class Recipe:
     validation_count: int = 3
     loss: LossWeights = field(default_factory=LossWeights)
     data: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for value, known in ((self.optimiser, OptimiserName), (self.schedule, Schedule)):
+            if value not in get_args(known):
+                raise ValueError(f"{value!r} is none of {', '.join(get_args(known))}")
+        if self.warm_up < 1 or self.decay_every < 1:
+            raise ValueError("warm_up and decay_every are steps, at least 1")
 
     def settings(self, crop: int) -> BurstSettings:
         """Return the degradations for crops of a side."""

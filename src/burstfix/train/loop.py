@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from burstfix.backends import find
 from burstfix.errors import UsageError
@@ -29,7 +29,7 @@ from burstfix.train.export import export_weights
 from burstfix.train.guard import Guard
 from burstfix.train.log import Log, Report
 from burstfix.train.losses import restoration_loss
-from burstfix.train.muon import Muon
+from burstfix.train.optimisers import make_optimiser, rate_factor, scale_rates
 from burstfix.train.processes import Processes, join
 from burstfix.train.validate import FixedBurst, fixed_bursts, mean_psnr
 
@@ -82,9 +82,11 @@ def train(
     """
     with join(device) as processes, _interruption() as interrupted:
         run = start(recipe, device, processes)
-        if resume is not None:
-            load_checkpoint(resume, run)
         split = split_photos(photos, recipe.validation_share, least_side(recipe))
+        if resume is None:
+            _initialise(run, split.training)
+        else:
+            load_checkpoint(resume, run)
         crop = recipe.stages[-1].crop
         fixed = (
             list(
@@ -117,26 +119,18 @@ def start(recipe: Recipe, device: torch.device, processes: Processes) -> Run:
     network = backend.network(backend.config(**recipe.network))
     network = network.to(device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     average = copy.deepcopy(network).requires_grad_(False).eval()
-    matrices, others = _kinds(network)
-    optimiser = Muon(
-        matrices,
-        others,
-        rate=recipe.rate,
-        other_rate=recipe.other_rate,
-        momentum=recipe.momentum,
-        betas=recipe.betas,
-        weight_decay=recipe.weight_decay,
-        processes=processes,
-    )
+    optimiser = make_optimiser(recipe, network, processes)
     return Run(recipe, network, average, optimiser, Guard(recipe.clip, recipe.spike))
 
 
-def _kinds(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Part weight matrices from biases and from the last layer, which is no map of features."""
-    named = list(network.named_parameters())
-    last = max(index for index, (_, weight) in enumerate(named) if weight.dim() > 1)
-    matrices = [w for i, (_, w) in enumerate(named) if w.dim() > 1 and i != last]
-    return matrices, [w for i, (_, w) in enumerate(named) if w.dim() <= 1 or i == last]
+def _initialise(run: Run, photos: Sequence[Photo]) -> None:
+    """Let the network set its first weights from the first batch; all processes take the same."""
+    device = next(run.network.parameters()).device
+    stage = run.recipe.stage(0.0)
+    batch = draw_batch(photos, run.recipe, stage, seed=(run.recipe.seed, 0, 0), device=device)
+    with torch.no_grad():
+        run.network.initialise(run.network.code(batch.frames), batch.seen, batch.descriptor)
+    run.average.load_state_dict(run.network.state_dict())
 
 
 def _sit(
@@ -175,7 +169,7 @@ def _validate(run: Run, fixed: list[FixedBurst]) -> float:
     """Return the mean PSNR of the averaged weights over the fixed bursts [dB]."""
     device = next(run.average.parameters()).device
     with torch.autocast(device.type, torch.bfloat16, enabled=run.recipe.precision == "bf16"):
-        return mean_psnr(run.average, fixed)
+        return mean_psnr(run.average.restore_light, fixed)
 
 
 def _due(run: Run, processes: Processes) -> bool:
@@ -190,7 +184,7 @@ def _step(
     """Do one step; return its loss, and whether it was taken."""
     recipe = run.recipe
     stage = recipe.stage(progress)
-    run.optimiser.scale_rates(run.rate * rate_factor(recipe, run.step, progress))
+    scale_rates(run.optimiser, run.rate * rate_factor(recipe, run.step, progress))
     run.optimiser.zero_grad(set_to_none=False)
     parameters = list(run.network.parameters())
     total = torch.zeros((), device=parameters[0].device)
@@ -216,15 +210,8 @@ def _shard_loss(run: Run, stage: Stage, photos: Sequence[Photo], shard: int) -> 
     seed = (recipe.seed, run.step, shard)
     batch = draw_batch(photos, recipe, stage, seed=seed, device=device)
     with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
-        output = run.network(batch.frames, batch.seen, batch.descriptor)
-    return restoration_loss(output.float(), batch.truth, recipe.loss).mean()
-
-
-def rate_factor(recipe: Recipe, step: int, progress: float) -> float:
-    """Return the share of the learning rates: rises over some steps, falls as a cosine."""
-    low = recipe.final_rate
-    cosine = low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(progress, 1)))
-    return min(1.0, (step + 1) / recipe.warm_up) * cosine
+        output = run.network.restore_light(batch.frames, batch.seen, batch.descriptor)
+    return restoration_loss(output, batch.truth, recipe.loss).mean()
 
 
 def _update_average(run: Run) -> None:

@@ -53,11 +53,6 @@ class Muon(Optimizer):
         self.weight_decay = weight_decay
         self.processes = processes
 
-    def scale_rates(self, factor: float) -> None:
-        """Set the learning rates to a share of their peaks."""
-        for group in self.param_groups:
-            group["lr"] = factor * group["base"]
-
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Take a step along the gradients, which every process must hold alike."""
