@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from align_scene import Camera, hand_shake, make_camera, shaken_psf
 
+from burstfix.align import homography
 from burstfix.align.geometry import corner_error
 from burstfix.align.homography import align_burst, reduction_for, shrink
 
@@ -109,6 +110,27 @@ def test_frames_that_show_nothing_of_the_scene_are_lost(
     assert [alignment.ok for alignment in found] == [True] + [False] * 7
     for alignment in found[1:]:
         np.testing.assert_array_equal(alignment.source_from_reference, np.eye(3))
+
+
+def test_the_order_of_the_frames_changes_no_bit(
+    camera: Camera, other_camera: Camera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The start fails, so that what lies far is found only from where other frames lie.
+    monkeypatch.setattr(homography, "coarse", lambda *_: [np.eye(3)])
+    views = [hand_shake(SIZE, degrees=0, right=right, down=0) for right in (0, 5, 40, 80, 84)]
+    frames = [camera.take(view, noise=0.02, seed=seed) for seed, view in enumerate(views)]
+    frames.append(other_camera.take(np.eye(3), noise=0.02))
+    wanted = align_burst(frames, 0, factor=1, size=SIZE)
+    assert [alignment.ok for alignment in wanted] == [True] * 5 + [False]
+    for seed in range(6):
+        order = np.random.default_rng(seed).permutation(len(frames))
+        reference = int(np.flatnonzero(order == 0)[0])
+        found = align_burst([frames[n] for n in order], reference, factor=1, size=SIZE)
+        for number, alignment in zip(order, found, strict=True):
+            assert alignment.ok == wanted[number].ok
+            np.testing.assert_array_equal(
+                alignment.source_from_reference, wanted[number].source_from_reference
+            )
 
 
 def test_nothing_aligns_with_a_blank_reference(camera: Camera) -> None:

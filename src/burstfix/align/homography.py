@@ -23,6 +23,7 @@ SHARP = Stage(sigma=1.0, stride=2, freedoms=8, moments=False, steps=2)
 SHARP_MOVE = 0.02  # working pixels by which only frames without blur let the last stage move them
 
 MIN_CORRELATION = 0.12
+STARTS = 5  # more for a frame of another scene would take long
 SIGNIFICANT = 6.0  # standard deviations of the correlation of unlike pictures
 
 
@@ -58,7 +59,7 @@ def align_burst(
     """Find how every frame lies to the reference.
 
     Frames that do not align with the reference directly are tried once more from where the
-    frames next to them in the burst lie.
+    frames that fit best lie; which these are does not depend on the order of the frames.
 
     Args:
         luminances: linear light of each frame, averaged over blocks of factor x factor pixels
@@ -77,13 +78,12 @@ def align_burst(
             found.append(Alignment(np.eye(3), 1.0, True))
         else:
             found.append(aligner.align(luminance))
-    for index, alignment in enumerate(found):
-        near = [other for other in found[max(0, index - 1) : index + 2] if other.ok]
-        if not alignment.ok and near:
-            found[index] = aligner.align(
-                luminances[index], [other.source_from_reference for other in near]
-            )
-    return found
+    fitting = sorted((each for each in found if each.ok), key=lambda each: -each.correlation)
+    starts = [other.source_from_reference for other in fitting[:STARTS]]
+    return [
+        alignment if alignment.ok or not starts else aligner.align(luminances[index], starts)
+        for index, alignment in enumerate(found)
+    ]
 
 
 class _Aligner:
