@@ -38,8 +38,9 @@ class Contract:
         halo: how much of that radius tiles read by default; None reads it all. Smaller where
             the influence fades before (the measured difference stays under 1/1024).
         order_invariant: whether the order of the frames after the reference changes no bit.
-        working_bytes: memory that `forward` needs at its peak, beyond its arguments, per input
-            pixel and frame [bytes], measured; the automatic tile size rests on it.
+        working_bytes: memory that `forward` needs in fp32 at its peak, beyond its arguments, per
+            input pixel and frame [bytes], measured; the automatic tile size rests on it, and on
+            half precision needing half.
     """
 
     tasks: tuple[Task, ...] = ("burst",)

@@ -74,6 +74,12 @@ class Format:
         """Whether samples are floating point: neither rounded nor clipped."""
         return self.bit_depth == 32
 
+    def most_bytes(self, size: Size) -> int:
+        """Return about how large the file of a noisy picture of (height, width) gets."""
+        samples = 3 * size[0] * size[1]
+        lossy = self.container in {"jpeg", "webp"} and self.quality < 100
+        return samples // 3 if lossy else samples * self.bit_depth // 8
+
 
 def format_for(
     path: Path, *, bit_depth: int | None = None, linear: bool = False, quality: int = 95

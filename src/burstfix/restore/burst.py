@@ -12,17 +12,16 @@ from burstfix import __version__, device, tiling, weights
 from burstfix.backends.base import Network
 from burstfix.color import LINEAR
 from burstfix.errors import DeviceError, InputError
-from burstfix.frame import Box, Frame, Size
+from burstfix.frame import Frame, Size
 from burstfix.io.decode import check_same_kind, probe, read_frames
 from burstfix.io.write import Canvas, Format, format_for, resolve_output, save
 from burstfix.restore.alignment import Aligned, align_frames
 from burstfix.restore.options import Options
 from burstfix.restore.report import FrameReport, Report, Reporter, peak_memory_bytes
 
-WEIGHING_SIDE = 1024  # px of the central square on which the frames' shares are measured
 RESERVE_BYTES = 450 << 20  # interpreter, torch and codecs
 LEAST_TILES_BYTES = 256 << 20
-MOST_TILES_BYTES = 1100 << 20  # more gains no time
+MOST_TILES_BYTES = 1700 << 20  # more gains no time
 WRITING = 1.7  # canvas and what encoding holds of it, over the canvas
 
 
@@ -56,7 +55,9 @@ def restore_burst(
     network = _load_network(options, report)
     chosen = device.choose(options.device)
     report.device, report.precision = str(chosen), options.precision
-    budget = _share_out(_expected_size(paths, options), kind, options)
+    size = _expected_size(paths, options)
+    budget = _share_out(size, kind, options)
+    _check_room(target, kind.most_bytes(size), options)
 
     with recorder.time("decode"):
         frames = _read(paths, options, budget.codes, recorder)
@@ -65,7 +66,8 @@ def restore_burst(
     report.size, report.reference = aligned.reference.size, str(aligned.reference.path)
     with recorder.time("fuse"):
         canvas = _fuse(network, aligned, kind, options, chosen, budget.tiles, recorder)
-        report.frames += _frame_reports(frames, aligned, _shares(network, aligned))
+        shares = _shares(network, aligned, options, chosen, budget.tiles)
+        report.frames += _frame_reports(frames, aligned, shares)
     with recorder.time("write"):
         recorder.stage("write", 1)
         report.warnings += save(
@@ -138,6 +140,11 @@ def _share_out(size: Size, kind: Format, options: Options) -> _Budget:
         )
     tiles = min(max(LEAST_TILES_BYTES, left // 3), MOST_TILES_BYTES)
     return _Budget(codes=left - tiles, tiles=tiles)
+
+
+def _check_room(target: Path, needed: int, options: Options) -> None:
+    """Raise OutputError where the target's disk lacks room, before minutes are spent."""
+    resolve_output(target, on_exists=options.on_exists, needed_bytes=needed)
 
 
 def _format(output: Path, options: Options) -> Format:
@@ -213,19 +220,19 @@ def _fuse(
     return canvas
 
 
-def _shares(network: Network, aligned: Aligned) -> dict[int, float]:
-    """Measure each frame's share of the picture on its central square."""
-    height, width = aligned.source.size
-    multiple = network.contract.multiple_of
-    rows, columns = (
-        max(min(side, WEIGHING_SIDE) // multiple * multiple, min(side, multiple))
-        for side in (height, width)
+def _shares(
+    network: Network, aligned: Aligned, options: Options, chosen: torch.device, memory: int
+) -> dict[int, float]:
+    """Measure the share in the picture of each frame that is used."""
+    shares = tiling.frame_shares(
+        network,
+        aligned.source,
+        descriptor=aligned.descriptor,
+        device=chosen,
+        precision=options.precision,
+        memory=memory,
     )
-    top, left = (height - rows) // 2, (width - columns) // 2
-    burst, seen = aligned.source.read(Box(top, left, top + rows, left + columns))
-    with torch.inference_mode():
-        shares = network.cpu().frame_weights(burst[None], seen[None], aligned.descriptor)
-    return dict(zip(aligned.order, shares[0].tolist(), strict=True))
+    return dict(zip(aligned.order, shares.tolist(), strict=True))
 
 
 def _frame_reports(

@@ -5,21 +5,24 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from burstfix import device as devices
 from burstfix.backends.base import Contract, Network
 from burstfix.device import Precision
 from burstfix.errors import UsageError
+from burstfix.frame import Box
 from burstfix.tiling.layout import Layout, layout_for
 from burstfix.tiling.reader import LIGHT_BYTES, Reader, Source, TensorSource, Tile
-from burstfix.tiling.runner import LEAST_SIDE, Runner
+from burstfix.tiling.runner import LEAST_SIDE, Runner, computing
 
-__all__ = ["Precision", "Source", "TensorSource", "run_tiled", "run_whole"]
+__all__ = ["Precision", "Source", "TensorSource", "frame_shares", "run_tiled", "run_whole"]
 
 # px; larger tiles save little halo and cost memory
 _CPU_SIDE = 768
 _GPU_SIDE = 2048
+_WEIGHING_SIDE = 512  # of the square in the middle on which the frames' shares are measured
 _KEEP_BYTES = 150 << 20  # of pixels that the next tiles read again; more gains little
 
 
@@ -70,19 +73,13 @@ def run_tiled(
         )
     if memory is None:
         memory = devices.free_memory(torch.device("cpu")) // 2
-    side = tile or _auto_side(contract, source.frames, device, memory, halo)
+    dtype = _dtype(network, precision, device)
+    side = tile or _auto_side(contract, source.frames, device, memory, halo, dtype)
     layout = layout_for(contract, source.size, side, halo)
     reader = Reader(
         source, layout, keep=min(memory // 3, _KEEP_BYTES), pinned=device.type == "cuda"
     )
-    trained = any(True for _ in network.parameters())
-    runner = Runner(
-        network,
-        layout,
-        descriptor=descriptor,
-        device=device,
-        dtype=devices.choose_precision(precision if trained else "fp32", device),
-    )
+    runner = Runner(network, layout, descriptor=descriptor, device=device, dtype=dtype)
     yield from _bands(layout, _ahead(reader.tiles()), runner, on_tile)
 
 
@@ -111,12 +108,70 @@ def run_whole(
     return torch.cat([band for _, band in bands], dim=1)
 
 
+def frame_shares(
+    network: Network,
+    source: Source,
+    *,
+    descriptor: Tensor,
+    device: torch.device,
+    precision: Precision = "auto",
+    memory: int | None = None,
+) -> Tensor:
+    """Measure each frame's share of the picture on a square in its middle.
+
+    Args:
+        network: what restores; moved to the device.
+        source: the aligned burst.
+        descriptor: what is known of each frame; (1, F, D).
+        device: where to compute.
+        precision: of networks with weights.
+        memory: as `run_tiled` takes it.
+
+    Returns:
+        Shares that sum to 1; (F,) float32 on the CPU.
+    """
+    contract, dtype = network.contract, _dtype(network, precision, device)
+    if memory is None:
+        memory = devices.free_memory(torch.device("cpu")) // 2
+    side = min(_WEIGHING_SIDE, _auto_side(contract, source.frames, device, memory, None, dtype))
+    burst, seen = (part[None].to(device) for part in _middle(source, side, contract.multiple_of))
+    with computing(device, dtype):
+        shares = network.to(device).frame_weights(network.code(burst), seen, descriptor.to(device))
+    return shares[0].float().cpu()
+
+
+def _middle(source: Source, side: int, multiple: int) -> tuple[Tensor, Tensor]:
+    """Read a square in the middle; beyond a small picture its edge is repeated, to whole cells."""
+    height, width = (min(length, max(side // multiple, 1) * multiple) for length in source.size)
+    top, left = (
+        (whole - part) // 2 for whole, part in zip(source.size, (height, width), strict=True)
+    )
+    below, beyond = -height % multiple, -width % multiple
+    burst, seen = (
+        F.pad(part, (0, beyond, 0, below), mode="replicate")
+        for part in source.read(Box(top, left, top + height, left + width))
+    )
+    return burst, seen
+
+
+def _dtype(network: Network, precision: Precision, device: torch.device) -> torch.dtype:
+    """Return what a network computes in; formulas do so in fp32 always."""
+    trained = any(True for _ in network.parameters())
+    return devices.choose_precision(precision if trained else "fp32", device)
+
+
 def _auto_side(
-    contract: Contract, frames: int, device: torch.device, memory: int, halo: int | None
+    contract: Contract,
+    frames: int,
+    device: torch.device,
+    memory: int,
+    halo: int | None,
+    dtype: torch.dtype = torch.float32,
 ) -> int:
     """Return the largest side whose tiles fit into the memory [px]."""
     coding = 12 if contract.coding == "display" else 0
-    computing = LIGHT_BYTES + coding + contract.working_bytes  # bytes per pixel and frame
+    working = contract.working_bytes * dtype.itemsize // 4
+    computing = LIGHT_BYTES + coding + working  # bytes per pixel and frame
     reading = 2 * LIGHT_BYTES  # the tile, and what the source returned or the next tile
     spare = memory * 2 // 3  # the rest is for what bands share
     if device.type == "cpu":

@@ -1,6 +1,8 @@
 """Runs a network over one tile, and copes where memory or half precision do not suffice."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -81,12 +83,7 @@ class Runner:
     def _compute(self, region: Box, tile: Tile) -> Tensor:
         box = self.layout.box(region)
         at = box.shift(-tile.box.top, -tile.box.left)
-        half = self.dtype != torch.float32
-        with (
-            torch.inference_mode(),
-            torch.backends.cudnn.flags(enabled=True, allow_tf32=half),  # TF32 is no fp32
-            torch.autocast(self.device.type, dtype=self.dtype, enabled=half),
-        ):
+        with computing(self.device, self.dtype):
             burst, seen = (
                 part[..., at.top : at.bottom, at.left : at.right]
                 .to(self.device, non_blocking=True)
@@ -139,3 +136,15 @@ def _is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return any(sign in str(error) for sign in _OUT_OF_MEMORY)
+
+
+@contextmanager
+def computing(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
+    """Run networks without gradients, their convolutions and products in `dtype`."""
+    half = dtype != torch.float32
+    with (
+        torch.inference_mode(),
+        torch.backends.cudnn.flags(enabled=True, allow_tf32=half),  # TF32 is no fp32
+        torch.autocast(device.type, dtype=dtype, enabled=half),
+    ):
+        yield

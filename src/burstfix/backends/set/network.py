@@ -27,7 +27,7 @@ class SetNetwork(Network):
             receptive_radius=receptive_radius(config),
             halo=96,  # measured: what lies farther changes no code by 1/1024
             order_invariant=True,
-            working_bytes=220,
+            working_bytes=360,
         )
 
     def forward(self, burst: Tensor, seen: Tensor, descriptor: Tensor) -> Tensor:
