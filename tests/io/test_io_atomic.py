@@ -308,3 +308,53 @@ def test_twenty_kills_leave_the_old_file_or_the_new(tmp_path: Path) -> None:
     assert found
     leftovers = [entry for entry in entries(tmp_path) if entry != "out"]
     assert all(entry.startswith(".burstfix-") and entry.endswith(".tmp") for entry in leftovers)
+
+
+HALF = """
+import sys, time
+from pathlib import Path
+from burstfix.io.atomic import replacing
+
+with replacing(Path(sys.argv[1]), replace=True) as file:
+    file.write(bytes(1 << 20))
+    file.flush()
+    print("half", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="files without a name are Linux's")
+@pytest.mark.parametrize("old", [True, False])
+def test_a_process_killed_while_writing_leaves_nothing_behind(tmp_path: Path, *, old: bool) -> None:
+    path = tmp_path / "out"
+    if old:
+        made(path)
+    if not _has_nameless_files(tmp_path):
+        pytest.skip("this file system has no files without a name")
+    with subprocess.Popen([sys.executable, "-c", HALF, str(path)], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        child.kill()
+        child.wait()
+    assert entries(tmp_path) == (["out"] if old else [])
+    assert not old or path.read_text() == "old"
+
+
+def _has_nameless_files(folder: Path) -> bool:
+    try:
+        os.close(os.open(folder, os.O_TMPFILE | os.O_WRONLY))
+    except OSError:
+        return False
+    return True
+
+
+def test_a_file_system_without_nameless_files_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    path = made(tmp_path / "a.png")
+    with replacing(path, replace=True) as file:
+        file.write(b"new")
+        assert len(entries(tmp_path)) == 2
+    assert path.read_bytes() == b"new"
+    assert entries(tmp_path) == ["a.png"]

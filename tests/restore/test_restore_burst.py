@@ -1,7 +1,9 @@
 """A burst from files to a file, by the Python API."""
 
 import json
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -10,7 +12,7 @@ from made import MadeBurst
 from PIL import Image
 
 from burstfix import Options, align_frames, read_frame, restore_burst
-from burstfix.errors import DeviceError, InputError
+from burstfix.errors import DeviceError, InputError, OutputError
 from burstfix.restore.report import Reporter
 
 
@@ -65,6 +67,18 @@ def test_a_frame_at_half_the_exposure_is_matched(made_burst: MadeBurst, tmp_path
 def test_too_little_memory_is_said_before_work(made_burst: MadeBurst, tmp_path: Path) -> None:
     with pytest.raises(DeviceError, match="--memory"):
         restore_burst(made_burst.paths, tmp_path / "out.png", Options(memory=100 << 20))
+
+
+def test_a_disk_without_room_for_the_picture_is_said_before_work(
+    made_burst: MadeBurst, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = SimpleNamespace(total=1 << 20, used=0, free=100_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
+    messages = Messages()
+    with pytest.raises(OutputError, match="lacks"):
+        restore_burst(made_burst.paths, tmp_path / "out.tif", reporter=messages)
+    assert messages.stages == []
+    restore_burst(made_burst.paths, tmp_path / "out.jpg", Options(backend="mean"))
 
 
 def test_little_memory_gives_the_same_picture(

@@ -288,3 +288,26 @@ def test_cuda_reads_ahead_and_gives_the_picture_of_the_cpu() -> None:
     expected = run(network, source)
     result = run(network, source, device=torch.device("cuda"), tile=64)
     torch.testing.assert_close(result, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(5, 7), (16, 33), (700, 40)])
+def test_shares_of_the_frames_are_measured_on_pictures_of_any_size(size: tuple[int, int]) -> None:
+    source = make_source(size)
+    source.seen[:] = 1
+    source.seen[1] = 0.5
+    network = Identity(Contract(multiple_of=16))
+    shares = tiling.frame_shares(
+        network, source, descriptor=plain_descriptor(source.frames), device=CPU
+    )
+    expected = torch.full((source.frames,), 1.0)
+    expected[1] = 0.5
+    torch.testing.assert_close(shares, expected / expected.sum())
+
+
+def test_tiles_may_be_larger_in_half_precision() -> None:
+    contract = Contract(working_bytes=400)
+    sides = [
+        tiling._auto_side(contract, 8, CPU, 1 << 30, None, dtype)
+        for dtype in (torch.float32, torch.bfloat16)
+    ]
+    assert sides[0] < sides[1]

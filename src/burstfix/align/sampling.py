@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from burstfix.frame import Box
 
 STEPS = 2048  # positions are multiples of 1/STEPS pixel
+_STRIP_POINTS = 1 << 16  # positions worked out at once: they stay in the cache
 MARGIN = 2  # pixels which the kernel reads beside the two around a point
 
 
@@ -53,9 +54,12 @@ def sample(source: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """
     channels, height, width = source.shape
     buffer = _padded(source)
-    columns = _fold(x, width, buffer.shape[-1])
-    rows = _fold(y, height, buffer.shape[-2])
-    grid = torch.stack((columns, rows), dim=-1)[None]
+    grid = torch.empty(1, *x.shape, 2)
+    strip = max(1, _STRIP_POINTS // max(x.shape[1], 1))
+    for top in range(0, x.shape[0], strip):
+        rows = slice(top, top + strip)
+        grid[0, rows, :, 0] = _fold(x[rows], width, buffer.shape[-1])
+        grid[0, rows, :, 1] = _fold(y[rows], height, buffer.shape[-2])
     found = F.grid_sample(buffer, grid, mode="bicubic", align_corners=False)
     return found[0].reshape(channels, *x.shape)
 

@@ -15,6 +15,7 @@ from burstfix.errors import OutputError
 
 OnExists = Literal["fail", "skip", "overwrite", "rename"]
 
+_OWN_FILES = Path("/proc/self/fd")
 _MENDS = {
     errno.ENOSPC: "Free some space, or give -o a folder on another disk.",
     errno.EDQUOT: "Free some space, or give -o a folder on another disk.",
@@ -63,7 +64,9 @@ def replacing(path: Path, *, replace: bool = False) -> Iterator[BinaryIO]:
     """Open a temporary file that takes the target's name once the block ends well.
 
     The folder is made where it is missing. Whatever happens meanwhile, the target is what it
-    was before, or the whole new file; on an error or Ctrl-C the temporary file goes away.
+    was before, or the whole new file; on an error or Ctrl-C the temporary file goes away. On
+    Linux it has no name until it is whole, if the file system can do so: there even a process
+    that is killed leaves nothing behind.
 
     Args:
         path: the target. Where it is a link, the file that it points to is replaced.
@@ -77,10 +80,12 @@ def replacing(path: Path, *, replace: bool = False) -> Iterator[BinaryIO]:
         target = path.resolve() if path.is_symlink() else path
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".burstfix-{secrets.token_hex(8)}.tmp")
-        with temporary.open("xb") as file:
+        with _nameless(target.parent) or temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
+            if not temporary.exists():
+                _name(file, temporary)
         _move(temporary, target, replace=replace)
         _sync_folder(target.parent)
     except FileExistsError as error:
@@ -132,6 +137,25 @@ def _free_name(path: Path) -> Path:
     """Return the first of name-1, name-2, ... that is free."""
     names = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(1))
     return next(name for name in names if not os.path.lexists(name))
+
+
+def _nameless(folder: Path) -> BinaryIO | None:
+    """Open a file without a name, which is gone with the process; None where that is not to be."""
+    if not hasattr(os, "O_TMPFILE") or not _OWN_FILES.is_dir():
+        return None
+    try:
+        return os.fdopen(os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o666), "wb")
+    except OSError:  # a file system that lacks it; what else is wrong shows when a name is given
+        return None
+
+
+def _name(file: BinaryIO, path: Path) -> None:
+    """Give a file without a name one."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:  # an absolute path ignores the folder, but only with one does Python follow the link
+        os.link(_OWN_FILES / str(file.fileno()), path.absolute(), src_dir_fd=folder)
+    finally:
+        os.close(folder)
 
 
 def _move(temporary: Path, target: Path, *, replace: bool) -> None:
