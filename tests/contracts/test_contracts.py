@@ -23,7 +23,8 @@ SMALL = {
         "trunk_widths": (8, 8, 8, 8),
         "trunk_blocks": (1, 0, 0, 1),
         "trunk_up_blocks": (1, 0, 0),
-    }
+    },
+    "aittala": {"width": 0.1},
 }
 
 every_backend = pytest.mark.parametrize("name", BACKENDS)

@@ -3,12 +3,12 @@
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 
-from burstfix.backends import fba, mean
+from burstfix.backends import aittala, fba, mean
 from burstfix.backends.base import Backend
 from burstfix.backends.set import BACKEND as SET
 from burstfix.errors import UsageError
 
-BACKENDS = {backend.name: backend for backend in (SET, mean.BACKEND, fba.BACKEND)}
+BACKENDS = {backend.name: backend for backend in (SET, aittala.BACKEND, mean.BACKEND, fba.BACKEND)}
 
 _GROUP = "burstfix.backends"  # entry points of other packages, each naming a Backend
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from burstfix.backends.base import Backend, Contract, Network
+from burstfix.backends.order import content_order, take
 from burstfix.backends.set.blocks import meet
 from burstfix.backends.set.code import to_code, to_light
 from burstfix.backends.set.config import SCALES, Config
@@ -32,7 +33,8 @@ class SetNetwork(Network):
 
     def forward(self, burst: Tensor, seen: Tensor, descriptor: Tensor) -> Tensor:
         """Restore the reference frame; arguments and result as `Network.forward`."""
-        burst, seen, descriptor = canonical(burst, seen, descriptor)
+        order = content_order(burst, seen, descriptor, first=1)
+        burst, seen, descriptor = (take(part, order) for part in (burst, seen, descriptor))
         levels = self.frame_net(burst, seen, descriptor)
         shares = self.fusion.weigh(levels, seen)
         pictures = to_code(self.fusion.pictures(burst, shares))
@@ -44,24 +46,6 @@ class SetNetwork(Network):
         levels = self.frame_net(burst, seen, descriptor)
         shares = self.fusion.weigh(levels, seen)
         return torch.stack([share.mean(dim=(2, 3, 4)) for share in shares]).mean(dim=0)
-
-
-def canonical(burst: Tensor, seen: Tensor, descriptor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Sort the frames after the reference by their content, so that their order changes no bit.
-
-    The key is the sum of the bit patterns as integers: exact in any order of summation.
-    """
-    if burst.shape[1] < 3:
-        return burst, seen, descriptor
-    key = sum(
-        part.float().contiguous().view(torch.int32).flatten(2).sum(dim=2, dtype=torch.int64) * prime
-        for part, prime in ((burst, 1), (seen, 3), (descriptor, 7))
-    )
-    assert isinstance(key, Tensor)
-    order = key[:, 1:].argsort(dim=1) + 1
-    order = torch.cat([torch.zeros_like(order[:, :1]), order], dim=1)
-    row = torch.arange(len(burst), device=burst.device)[:, None]
-    return burst[row, order], seen[row, order], descriptor[row, order]
 
 
 def receptive_radius(config: Config) -> int:
