@@ -197,7 +197,7 @@ class AittalaNetwork(Network):
             multiple_of=2 ** (len(_DOWN) + 1),
             receptive_radius=receptive_radius(),
             order_invariant=True,
-            working_bytes=math.ceil(3000 * config.width) + 100,
+            working_bytes=math.ceil(1800 * config.width) + 300,
         )
 
     def forward(self, burst: Tensor, seen: Tensor, descriptor: Tensor) -> Tensor:

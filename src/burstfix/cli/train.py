@@ -35,7 +35,7 @@ def burst(
         Path, typer.Option("--output", "-o", help="Weights file to write.", show_default=False)
     ],
     recipe: Annotated[
-        str, typer.Option("--recipe", help="set-burst, set-burst-gpu, or a .toml file.")
+        str, typer.Option("--recipe", help="set-burst, aittala-burst, ..., or a .toml file.")
     ] = "set-burst",
     minutes: Annotated[
         float, typer.Option("--minutes", min=0.1, help="Over all sittings; the schedule obeys it.")
