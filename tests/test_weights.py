@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from burstfix import weights
-from burstfix.backends import BACKENDS
+from burstfix.backends import BACKENDS, find
 from burstfix.backends.base import Backend, Contract, Network
-from burstfix.errors import OutputError, WeightsError
+from burstfix.errors import OutputError, UsageError, WeightsError
 from burstfix.weights import Card, load, read_card, save
 
 
@@ -201,3 +201,30 @@ def test_shipped_weights_are_found_by_backend_and_task(
     (folder / "small-burst.safetensors").touch()
     assert weights.default_weights("small", "burst") == folder / "small-burst.safetensors"
     assert weights.default_weights("small", "pair") is None
+
+
+def test_settings_change_what_the_weights_allow(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    config = {"hidden": 0.01, "stride": 16}
+    network = find("wieschollek").build(find("wieschollek").config(**config))
+    weights.save(network, weights.Card(backend="wieschollek", config=asdict(network.config)), path)
+    changed, card = weights.load(path, {"stride": "8", "p": "2"})
+    assert changed.config.stride == 8
+    assert changed.config.p == 2.0
+    assert card.config["stride"] == 8
+    with pytest.raises(UsageError, match="no setting"):
+        weights.load(path, {"strides": "8"})
+    with pytest.raises(UsageError, match="cannot be"):
+        weights.load(path, {"stride": "wide"})
+    with pytest.raises(WeightsError, match="makes no network"):
+        weights.load(path, {"stride": "99"})
+    with pytest.raises(WeightsError, match="shape"):
+        weights.load(path, {"hidden": "0.02"})
+
+
+def test_settings_change_a_formula_too() -> None:
+    network, card = weights.find_network("fba", "burst", None, {"p": "0", "coded": "false"})
+    assert card is None
+    assert (network.config.p, network.config.coded) == (0.0, False)
+    with pytest.raises(UsageError, match="cannot be"):
+        weights.find_network("fba", "burst", None, {"block": "100"})

@@ -83,14 +83,22 @@ def save(network: Network, card: Card, path: Path) -> Card:
     return replace(card, sha256=hashlib.sha256(content).hexdigest())
 
 
-def load(path: Path) -> tuple[Network, Card]:
+def load(path: Path, settings: Mapping[str, str] | None = None) -> tuple[Network, Card]:
     """Rebuild a network, in inference mode and fp32, on the CPU.
 
+    Args:
+        path: of the weights file.
+        settings: fields of the config to change, as `changed` takes them.
+
     Raises:
-        WeightsError: the file is missing or damaged, or fits no backend of this version.
+        UsageError: the backend has no such setting.
+        WeightsError: the file is missing or damaged, or fits no backend of this version; or does
+            not fit the changed settings.
     """
     content = _read(path)
     card = _card_of(path, hashlib.sha256(content).hexdigest())
+    if settings:
+        card = replace(card, config=changed(card.backend, card.config, settings))
     network = _build(card, path)
     try:
         state = safetensors.torch.load(content)
@@ -127,14 +135,25 @@ def default_weights(backend: str, task: str) -> Path | None:
     return None
 
 
-def find_network(backend: str, task: str, path: Path | None = None) -> tuple[Network, Card | None]:
+def find_network(
+    backend: str,
+    task: str,
+    path: Path | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> tuple[Network, Card | None]:
     """Build a backend with the weights in a file, or with those that burstfix ships for the task.
+
+    Args:
+        backend: its name.
+        task: what it shall do.
+        path: of a weights file; None takes the shipped one.
+        settings: fields of its config to change, as `changed` takes them.
 
     Returns:
         The network, and the card of its weights; a formula has none.
 
     Raises:
-        UsageError: there is no such backend, or it is not for this task.
+        UsageError: there is no such backend or setting, or it is not for this task.
         WeightsError: it needs weights, and there are none; or the file is damaged.
     """
     chosen = path or default_weights(find(backend).name, task)
@@ -143,13 +162,52 @@ def find_network(backend: str, task: str, path: Path | None = None) -> tuple[Net
             f"burstfix ships no weights of {backend} for {task}.",
             "Train some with `burstfix train`, and give the file with --weights.",
         )
-    network, card = load(chosen) if chosen else (find(backend).build(), None)
+    network, card = load(chosen, settings) if chosen else (_formula(backend, settings or {}), None)
     if task not in network.contract.tasks:
         raise UsageError(
             f"{card.backend if card else backend} is not for {task}.",
             "`burstfix backends` lists what each backend is for.",
         )
     return network, card
+
+
+def changed(backend: str, config: Mapping[str, Any], settings: Mapping[str, str]) -> dict[str, Any]:
+    """Change fields of a backend's config.
+
+    Args:
+        backend: its name.
+        config: the fields as they are; those left out have their defaults.
+        settings: new values by name, written as on the command line.
+
+    Raises:
+        UsageError: there is no such field, or the value is of the wrong kind.
+    """
+    values = asdict(find(backend).config()) | dict(config)
+    for name, text in settings.items():
+        default = values.get(name)
+        if not isinstance(default, int | float | str):
+            known = [key for key, value in values.items() if isinstance(value, int | float | str)]
+            raise UsageError(
+                f"{backend} has no setting {name}.", f"It has: {', '.join(known) or 'none'}."
+            )
+        try:
+            switch = {"true": True, "false": False}
+            values[name] = (
+                switch[text.lower()] if isinstance(default, bool) else type(default)(text)
+            )
+        except (ValueError, KeyError) as error:
+            raise UsageError(
+                f"{name} cannot be {text}.", f"Give a value like {default}."
+            ) from error
+    return values
+
+
+def _formula(backend: str, settings: Mapping[str, str]) -> Network:
+    found = find(backend)
+    try:
+        return found.build(found.config(**changed(backend, {}, settings)))
+    except ValueError as error:
+        raise UsageError(f"{backend} cannot be so: {error}.", "Change --set.") from error
 
 
 def _halved(name: str, tensor: Tensor) -> Tensor:

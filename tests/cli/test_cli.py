@@ -150,6 +150,8 @@ def test_existing_picture_is_refused_skipped_renamed_or_overwritten(
     ("arguments", "exit_code", "words"),
     [
         (["--backend", "mena"], 2, "mean"),
+        (["--backend", "fba", "--set", "q=3"], 2, "no setting q"),
+        (["--backend", "fba", "--set", "p"], 2, "--set p"),
         (["--reference", "17"], 2, "--reference"),
         (["--reference", "best"], 2, "--reference"),
         (["--bit-depth", "12"], 2, "bit"),

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -57,6 +59,14 @@ def test_a_path_too_long_for_its_bitmap_is_shrunk_not_cut(size: int) -> None:
 
     torch.testing.assert_close(psfs.sum(dim=(1, 2)), torch.ones(20))
     torch.testing.assert_close(psf.centroids(psfs), torch.zeros(20, 2), atol=1e-4, rtol=0)
+
+
+def test_matern_paths_have_the_covariance_of_their_process() -> None:
+    paths = psf.matern_paths(4000, generator=seeded(), steps=11, length=0.3)
+    series = paths.transpose(1, 2).reshape(-1, 11)
+    found = series.T @ series / len(series)
+    lag = math.sqrt(3) / 0.3 * (torch.linspace(0, 1, 11)[:, None] - torch.linspace(0, 1, 11)).abs()
+    torch.testing.assert_close(found, (1 + lag) * torch.exp(-lag), rtol=0, atol=0.06)
 
 
 def test_less_damping_of_velocity_makes_straighter_walks() -> None:

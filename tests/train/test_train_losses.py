@@ -21,7 +21,7 @@ def test_the_code_has_a_finite_gradient_around_black() -> None:
     assert (light.grad > 0).all()
 
 
-@pytest.mark.parametrize("term", ["absolute", "charbonnier", "gradient", "fourier"])
+@pytest.mark.parametrize("term", ["absolute", "squared", "charbonnier", "gradient", "fourier"])
 def test_every_term_is_least_at_the_truth_and_grows_with_the_error(term: str) -> None:
     torch.manual_seed(0)
     truth = torch.rand(2, 3, 16, 16)

@@ -6,9 +6,13 @@ from importlib.metadata import EntryPoint, entry_points
 from burstfix.backends import aittala, fba, mean
 from burstfix.backends.base import Backend
 from burstfix.backends.set import BACKEND as SET
+from burstfix.backends.wieschollek import BACKEND as WIESCHOLLEK
 from burstfix.errors import UsageError
 
-BACKENDS = {backend.name: backend for backend in (SET, aittala.BACKEND, mean.BACKEND, fba.BACKEND)}
+BACKENDS = {
+    backend.name: backend
+    for backend in (SET, aittala.BACKEND, WIESCHOLLEK, mean.BACKEND, fba.BACKEND)
+}
 
 _GROUP = "burstfix.backends"  # entry points of other packages, each naming a Backend
 

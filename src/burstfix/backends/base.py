@@ -38,6 +38,7 @@ class Contract:
         halo: how much of that radius tiles read by default; None reads it all. Smaller where
             the influence fades before (the measured difference stays under 1/1024).
         order_invariant: whether the order of the frames after the reference changes no bit.
+        order_matters: whether that order changes more than rounding does.
         working_bytes: memory that `forward` needs in fp32 at its peak, beyond its arguments, per
             input pixel and frame [bytes], measured; the automatic tile size rests on it, and on
             half precision needing half.
@@ -51,6 +52,7 @@ class Contract:
     receptive_radius: int = 0
     halo: int | None = None
     order_invariant: bool = False
+    order_matters: bool = False
     working_bytes: int = 64
 
 
@@ -127,6 +129,11 @@ class Network(nn.Module):
 
         Training calls it once, in fp32 and without gradients. The default keeps the weights.
         """
+
+    def remark(self, frames: int) -> str:
+        """Tell a curious user how so many frames are served; empty where all are used alike."""
+        del frames
+        return ""
 
     def frame_weights(self, burst: Tensor, seen: Tensor, descriptor: Tensor) -> Tensor:
         """Tell each frame's share of the result; same arguments as `forward`.

@@ -1,5 +1,6 @@
 """`burstfix burst`: frames in, one picture out."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -66,6 +67,10 @@ def burst(
     weights: Annotated[
         Path | None, typer.Option("--weights", "-w", help="Weights file, instead of the shipped.")
     ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="NAME=VALUE of the backend's settings, as stride=8."),
+    ] = None,
     reference: Annotated[
         str,
         typer.Option(
@@ -120,6 +125,7 @@ def burst(
     options = Options(
         backend=backend,
         weights=weights,
+        settings=_settings(settings or []),
         reference=_reference(reference),
         device=device,
         precision=precision.value,
@@ -226,6 +232,13 @@ def _reference(text: str) -> Literal["auto", "first"] | int:
     if text.isdecimal() and int(text) >= 1:
         return int(text)
     raise UsageError(f"--reference {text} is not known.", "Give auto, first, or 1, 2, 3…")
+
+
+def _settings(texts: Sequence[str]) -> dict[str, str]:
+    for text in texts:
+        if not all(text.partition("=")):
+            raise UsageError(f"--set {text} is not known.", "Give a name and a value: stride=8.")
+    return {text.partition("=")[0]: text.partition("=")[2] for text in texts}
 
 
 def _tile(text: str) -> int | None:

@@ -64,6 +64,8 @@ def restore_burst(
     with recorder.time("align"):
         aligned = align_frames(frames, options, recorder)
     report.size, report.reference = aligned.reference.size, str(aligned.reference.path)
+    if remark := network.remark(aligned.source.frames):
+        recorder.note(remark)
     with recorder.time("fuse"):
         canvas = _fuse(network, aligned, kind, options, chosen, budget.tiles, recorder)
         shares = _shares(network, aligned, options, chosen, budget.tiles)
@@ -155,7 +157,9 @@ def _format(output: Path, options: Options) -> Format:
 
 def _load_network(options: Options, report: Report) -> Network:
     """Build the backend, with the weights asked for or the shipped ones."""
-    network, card = weights.find_network(options.backend, "burst", options.weights)
+    network, card = weights.find_network(
+        options.backend, "burst", options.weights, options.settings
+    )
     if card:
         path = options.weights or weights.default_weights(card.backend, "burst")
         report.backend = card.backend
@@ -262,6 +266,7 @@ def _provenance(report: Report, options: Options) -> dict[str, str | list[str]]:
         "backend": report.backend,
         "weights_sha256": report.weights_sha256 or "",
         "precision": options.precision,
+        "settings": [f"{name}={value}" for name, value in options.settings.items()],
     }
 
 

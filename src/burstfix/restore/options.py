@@ -1,6 +1,7 @@
 """How to restore; the defaults are the command line's."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,7 @@ class Options:
     Args:
         backend: a name that `burstfix backends` lists.
         weights: a weights file; None takes the shipped ones.
+        settings: of the backend, by name, to change; weights must fit them.
         reference: the frame that gives geometry and colour; auto is the sharpest, a number
             counts from 1.
         device: auto, cpu, cuda, cuda:N or mps.
@@ -31,6 +33,7 @@ class Options:
 
     backend: str = "set"
     weights: Path | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
     reference: Literal["auto", "first"] | int = "auto"
     device: str = "auto"
     precision: Precision = "auto"

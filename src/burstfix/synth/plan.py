@@ -22,7 +22,8 @@ class BurstSettings:
     crop: int = 128  # side of the frames; a multiple of 16
     psf_size: int = 51
 
-    sharp_share: float = 0.08  # no frame is shaken by more than 1.5 px
+    sharp_share: float = 0.08  # every extent lies in sharp_extent
+    sharp_extent: Range = (0.0, 1.5)
     hard_share: float = 0.27  # no frame is sharp: every extent lies in hard_extent
     lucky_share: float = 0.2  # one frame below 2 px, the others in hard_extent
     hard_extent: Range = (9.0, 25.0)
@@ -202,7 +203,7 @@ def _draw_extents(
     octaves = octaves * uniform((count, 1), (0, settings.extent_variation), generator)
     mixed = (typical * octaves.exp2()).clamp(0, settings.hard_extent[1])
     hard = uniform((count, frames), settings.hard_extent, generator)
-    sharp = uniform((count, frames), (0, 1.5), generator)
+    sharp = uniform((count, frames), settings.sharp_extent, generator)
     chosen = torch.randint(frames, (count, 1), generator=generator, device=device)
     one = torch.arange(frames, device=device) == chosen
     lucky = torch.where(one, uniform((count, 1), (0, 2), generator), hard)

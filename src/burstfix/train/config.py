@@ -22,12 +22,14 @@ class LossWeights:
 
     Args:
         absolute: mean absolute difference.
+        squared: mean squared difference.
         charbonnier: the same, smooth at 0.
         gradient: mean absolute difference of horizontal and vertical differences.
         fourier: mean absolute difference of the orthonormal Fourier transforms.
     """
 
     absolute: float = 0.0
+    squared: float = 0.0
     charbonnier: float = 1.0
     gradient: float = 0.5
     fourier: float = 0.05

@@ -31,6 +31,8 @@ def restoration_loss(output: Tensor, truth: Tensor, weights: LossWeights) -> Ten
     total = torch.zeros_like(difference[:, 0, 0, 0])
     if weights.absolute:
         total = total + weights.absolute * _mean(difference.abs())
+    if weights.squared:
+        total = total + weights.squared * _mean(difference.square())
     if weights.charbonnier:
         total = total + weights.charbonnier * _mean((difference.square() + 1e-6).sqrt())
     if weights.gradient:
