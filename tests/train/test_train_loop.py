@@ -12,15 +12,18 @@ import pytest
 import torch
 
 from burstfix import weights
+from burstfix.backends import find
 from burstfix.backends.set import SetNetwork
 from burstfix.errors import UsageError, WeightsError
 from burstfix.io.photos import Photo
 from burstfix.train import loop
 from burstfix.train.checkpoint import Run, load_checkpoint, read_recipe_of, tensors_of
 from burstfix.train.config import OptimiserName, Recipe
+from burstfix.train.data import least_side, split_photos
 from burstfix.train.log import Report
 from burstfix.train.loop import Budget, start, train
 from burstfix.train.processes import Processes
+from burstfix.train.validate import fixed_bursts, mean_psnr
 
 CPU = torch.device("cpu")
 Maker = Callable[[int], list[Photo]]
@@ -104,6 +107,23 @@ def test_the_first_batch_may_set_the_first_weights_but_only_at_the_start(
     assert batches[0].shape[2:] == (3, 32, 32)
     run_steps(recipe, photos, tmp_path / "rest", 2, resume=tmp_path / "run.checkpoint")
     assert len(batches) == 1
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "sgd", "muon"])
+def test_a_network_on_display_codes_starts_at_the_mean_and_stays_healthy(
+    make_photos: Maker, recipe: Recipe, tmp_path: Path, optimiser: OptimiserName
+) -> None:
+    network = {"width": 0.1, "residual": True}
+    own = dataclasses.replace(
+        recipe, backend="aittala", network=network, optimiser=optimiser, rate=1e-3
+    )
+    run = run_steps(own, make_photos(8), tmp_path / "run", 6)
+    (_, before), (_, after) = run.scores
+    split = split_photos(make_photos(8), recipe.validation_share, least_side(recipe))
+    fixed = list(fixed_bursts(split.validation, device=CPU, count=1, crop=32))
+    mean = mean_psnr(find("mean").build(), fixed)
+    assert before == pytest.approx(mean, abs=0.5)
+    assert after > before - 0.5
 
 
 def test_two_processes_give_the_result_of_one(
