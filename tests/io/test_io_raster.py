@@ -19,6 +19,7 @@ RGB16 = RANDOM.integers(0, 65536, (37, 53, 3), dtype=np.uint16)
 FLOATS = RANDOM.normal(0.5, 1, (37, 53, 3)).astype(np.float32)  # outside 0..1 too
 GRAY8 = np.repeat(RGB8[..., :1], 3, axis=2)
 GRAY16 = np.repeat(RGB16[..., :1], 3, axis=2)
+WHOLE = (cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000)  # without loss
 LZW = (cv2.IMWRITE_TIFF_COMPRESSION, 5)
 
 
@@ -72,6 +73,17 @@ LOSSLESS = {
         tiff(FLOATS.astype(np.float16), photometric="rgb"),
         FLOATS.astype(np.float16).astype(np.float32),
     ),
+    "JPEG 2000, 8": (by_opencv(".jp2", RGB8, *WHOLE), RGB8),
+    "JPEG 2000, 16": (by_opencv(".jp2", RGB16, *WHOLE), RGB16),
+    "JPEG 2000, gray": (by_opencv(".jp2", RGB16[..., 0], *WHOLE), GRAY16),
+    "JPEG 2000, bare": (by_pil("JPEG2000", Image.fromarray(RGB8), no_jp2=True), RGB8),
+    "BMP": (by_pil("BMP", Image.fromarray(RGB8)), RGB8),
+    "BMP, 4 bytes a pixel": (by_pil("BMP", Image.fromarray(RGB8).convert("RGBA")), RGB8),
+    "BMP, gray": (by_pil("BMP", Image.fromarray(RGB8[..., 0])), GRAY8),
+    "PPM 8": (by_opencv(".ppm", RGB8), RGB8),
+    "PPM 16": (by_opencv(".ppm", RGB16), RGB16),
+    "PGM 16": (by_opencv(".pgm", RGB16[..., 0]), GRAY16),
+    "PPM, with a comment": (b"P6\n# by hand\n53 37\n255\n" + RGB8.tobytes(), RGB8),
     "TIFF gray": (tiff(RGB16[..., 0]), GRAY16),
     "TIFF gray, 0 is white": (tiff(255 - RGB8[..., 0], photometric="miniswhite"), GRAY8),
 }
@@ -196,3 +208,32 @@ def test_an_absurd_size_is_refused_before_decoding() -> None:
     data[16:24] = (200_000).to_bytes(4, "big") * 2
     with pytest.raises(InputError):
         read(bytes(data))
+
+
+@pytest.mark.parametrize("kind", ["JPEG 2000, 16", "JPEG 2000, bare", "BMP", "PPM 8", "PPM 16"])
+@pytest.mark.parametrize("missing", [1, 10, 0.5])
+def test_further_formats_that_end_early_are_refused(kind: str, missing: float) -> None:
+    data, _ = LOSSLESS[kind]
+    short = data[: -int(missing)] if missing >= 1 else data[: int(len(data) * missing)]
+    with pytest.raises(InputError, match="made"):
+        read(short)
+
+
+def test_twelve_bits_of_jpeg_2000_fill_the_range() -> None:
+    twelve = (RGB16[..., 0] >> 4).astype(np.uint16)
+    # 16 bits declared as 12, whose middle lies elsewhere: no encoder here writes 12 bits.
+    data = bytearray(by_opencv(".jp2", twelve + (2**15 - 2**11), *WHOLE))
+    place = data.find(b"\xff\x4f\xff\x51") + 42
+    assert data[place] == 15
+    data[place] = 11
+    box = data.find(b"ihdr") + 14
+    assert data[box] == 15
+    data[box] = 11
+    expected = np.repeat(np.rint(twelve * (65535 / 4095))[..., None], 3, axis=2)
+    np.testing.assert_array_equal(read(bytes(data)), expected)
+
+
+@pytest.mark.parametrize("head", [b"P3\n2 1\n255\n1 2 3 4 5 6", b"P5\n2 1\n4095\n\0\1\0\2"])
+def test_pnm_of_other_kinds_is_refused_rather_than_read_dark(head: bytes) -> None:
+    with pytest.raises(InputError, match=r"binary|greatest value"):
+        read(head)

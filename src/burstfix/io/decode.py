@@ -43,7 +43,7 @@ class Probe:
     """What a file tells without decoding its pixels.
 
     Args:
-        kind: "raw", "JPEG", "PNG", "TIFF", "WebP" or "AVIF".
+        kind: "raw", or one of `raster.KINDS`.
         size: (height, width) of the upright picture.
     """
 

@@ -16,6 +16,10 @@ DAMAGED = "is damaged"
 
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # stuffing and restarts lie in the data
 _JPEG_SCAN, _JPEG_END = 0xDA, 0xD9
+_CODESTREAM, _JPEG2000_END = b"\xff\x4f\xff\x51", b"\xff\xd9"
+_DEPTH_OFFSET = 42  # of the first component's depth, from the codestream's start
+_PNM_GAP = rb"(?:\s+(?:#[^\n]*\n\s*)*)"
+_PNM_HEADER = re.compile(rb"P[56]" + (_PNM_GAP + rb"\d+") * 2 + _PNM_GAP + rb"(\d+)\s")
 _PNG_CHUNKS = 8  # offset of the first one
 _NO_OFFSET = 0xFFFFFFFF  # Panasonic: the strip begins elsewhere
 _LOSSLESS_JPEG = 7
@@ -66,6 +70,43 @@ def png_fault(data: bytes) -> str | None:
 def webp_fault(data: bytes) -> str | None:
     """Say what is missing of a WebP file, or None."""
     return CUT_SHORT if int.from_bytes(data[4:8], "little") + 8 > len(data) else None
+
+
+def pnm_fault(data: bytes) -> str | None:
+    """Say why a PNM file is not taken, or None; its pixels' count OpenCV checks."""
+    found = _PNM_HEADER.match(data)
+    if not found:
+        return "is of a kind of PNM that burstfix cannot read: it must be binary, PGM or PPM"
+    if found[1] not in {b"255", b"65535"}:
+        return "has an odd greatest value: it must be 255 or 65535"
+    return None
+
+
+def jpeg2000_fault(data: bytes) -> str | None:
+    """Say what is missing of a JPEG 2000 file, or None."""
+    if data.startswith(_CODESTREAM):
+        return None if data.rstrip(b"\0").endswith(_JPEG2000_END) else CUT_SHORT
+    position = 0
+    while position + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        if length == 1 and position + 16 <= len(data):  # the length follows, in eight bytes
+            (length,) = struct.unpack_from(">Q", data, position + 8)
+        end = position + length if length else len(data)  # 0: as far as the file goes
+        if kind == b"jp2c":
+            whole = end <= len(data) and data[:end].endswith(_JPEG2000_END)
+            return None if whole else CUT_SHORT
+        if end < position + 8:
+            return DAMAGED
+        position = end
+    return CUT_SHORT
+
+
+def jpeg2000_depth(data: bytes) -> int:
+    """Return the bits of a sample of a JPEG 2000 file; 0 where it does not tell."""
+    start = data.find(_CODESTREAM)
+    place = start + _DEPTH_OFFSET
+    signed = start < 0 or place >= len(data) or data[place] & 0x80
+    return 0 if signed else data[place] + 1
 
 
 def tiff_fault(data: bytes) -> str | None:

@@ -1,4 +1,4 @@
-"""Decode JPEG, PNG, TIFF, WebP and AVIF files to upright RGB codes.
+"""Decode JPEG, PNG, TIFF, WebP, AVIF, JPEG 2000, BMP and PNM files to upright RGB codes.
 
 Runs in the decoding process, so it must not import torch. Bit depth follows the file's type,
 never its values.
@@ -17,19 +17,31 @@ from burstfix.io.decoded import Codes, Decoded, check_size, damaged
 from burstfix.io.intact import (
     TIFF_MAGIC,
     TiffImage,
+    jpeg2000_depth,
+    jpeg2000_fault,
     jpeg_fault,
     png_fault,
+    pnm_fault,
     tiff_fault,
     tiff_images,
     webp_fault,
 )
 from burstfix.io.metadata import ORIENTATION, UPRIGHT, Facts, raster_facts, tiff_facts
 
-KINDS = ("JPEG", "PNG", "TIFF", "WebP", "AVIF")
+KINDS = ("JPEG", "PNG", "TIFF", "WebP", "AVIF", "JPEG 2000", "BMP", "PNM")
+_PIL_NAMES = {"PNM": "PPM", "JPEG 2000": "JPEG2000"}  # where they are not the kind's own
 _OTHERS = {
     "HEIC": "Convert it to JPEG or TIFF, or set the phone to take its most compatible format.",
     "JPEG XL": "Convert it to PNG or TIFF; djxl of libjxl does so without loss.",
     "GIF": "Give photographs: raw, JPEG, PNG, TIFF or WebP.",
+}
+_CHECKS: dict[str, Callable[[bytes], str | None]] = {
+    "JPEG": jpeg_fault,
+    "PNG": png_fault,
+    "TIFF": tiff_fault,
+    "WebP": webp_fault,
+    "JPEG 2000": jpeg2000_fault,
+    "PNM": pnm_fault,
 }
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 _AS_STORED = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
@@ -47,6 +59,9 @@ def kind_of(data: bytes) -> str:
         "AVIF": brand in (b"avif", b"avis"),
         "HEIC": brand in _HEIF_BRANDS,
         "JPEG XL": data.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")),
+        "JPEG 2000": data.startswith((b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")),
+        "BMP": data.startswith(b"BM") and data[6:10] == bytes(4),
+        "PNM": data[:1] == b"P" and data[1:2] in b"123456" and data[2:3] in b" \t\r\n",
         "GIF": data.startswith((b"GIF87a", b"GIF89a")),
     }
     return next((kind for kind, fits in signs.items() if fits), "")
@@ -74,7 +89,7 @@ def _look(data: bytes, name: str, kind: str) -> tuple[Facts, tuple[int, int]]:
         check_size(name, (image.height, image.width))
         return tiff_facts(data), (image.width, image.height)
     try:
-        picture = Image.open(io.BytesIO(data), formats=[kind.upper()])
+        picture = Image.open(io.BytesIO(data), formats=[_PIL_NAMES.get(kind, kind.upper())])
     except Exception as error:  # PIL raises whatever its parsers stumble over
         raise damaged(name, f"is no {kind} file that can be read") from error
     check_size(name, (picture.height, picture.width))
@@ -100,11 +115,13 @@ def read_raster(data: bytes, name: str, kind: str) -> Decoded:
         InputError: the file is damaged, ends early, or is no photograph.
     """
     seen = probe_raster(data, name, kind)
-    check = {"JPEG": jpeg_fault, "PNG": png_fault, "TIFF": tiff_fault, "WebP": webp_fault}.get(kind)
+    check = _CHECKS.get(kind)
     fault = check(data) if check else None
     if fault:
         raise damaged(name, fault)
-    decode = {"TIFF": _read_tiff, "AVIF": _read_by_pil}.get(kind, _read_by_opencv)
+    decode = {"TIFF": _read_tiff, "AVIF": _read_by_pil, "JPEG 2000": _read_jpeg2000}.get(
+        kind, _read_by_opencv
+    )
     codes, orientation = decode(data, name), seen.facts.orientation
     upright = np.ascontiguousarray(_turn(codes, orientation))
     return Decoded(kind=kind, size=upright.shape[:2], facts=seen.facts, codes=upright)
@@ -112,14 +129,28 @@ def read_raster(data: bytes, name: str, kind: str) -> Decoded:
 
 def _read_by_opencv(data: bytes, name: str) -> Codes:
     buffer = np.frombuffer(data, np.uint8)
-    jpeg = data.startswith(b"\xff\xd8")  # has no alpha, and decodes to RGB in one pass
-    decoded = cv2.imdecode(buffer, _RGB if jpeg else _AS_STORED)
+    plain = data.startswith((b"\xff\xd8", b"BM"))  # no alpha: to RGB in one pass
+    decoded = cv2.imdecode(buffer, _RGB if plain else _AS_STORED)
     if decoded is None:
         raise damaged(name, "is damaged: it cannot be decoded")
-    if jpeg:
+    if plain:
         return decoded
     order = {3: (2, 1, 0), 4: (2, 1, 0, 3)}.get(decoded.shape[2] if decoded.ndim == 3 else 1)
     return _opaque_rgb(decoded[..., order] if order else decoded, name)
+
+
+def _read_jpeg2000(data: bytes, name: str) -> Codes:
+    """Decode, and stretch depths that are no whole number of bytes: OpenCV leaves them dark."""
+    depth = jpeg2000_depth(data)
+    if not 8 <= depth <= 16:
+        raise InputError(
+            f"{name} is a JPEG 2000 file of {depth} bits.", "Convert it to 8 or 16 bits."
+        )
+    codes = _read_by_opencv(data, name)
+    if depth in {8, 16}:
+        return codes
+    stretched: Codes = np.rint(codes * (65535 / (2**depth - 1))).astype(np.uint16)
+    return stretched
 
 
 def _read_by_pil(data: bytes, name: str) -> Codes:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from burstfix.errors import InputError, UsageError
 
-RASTER_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".webp", ".avif"})
+_RASTER = ".jpg .jpeg .jpe .png .tif .tiff .webp .avif .jp2 .j2k .bmp .ppm .pgm .pnm"
+RASTER_SUFFIXES = frozenset(_RASTER.split())
 _RAW = (
     ".3fr .ari .arw .bay .cap .cr2 .cr3 .crw .dcr .dcs .dng .erf .fff .gpr .iiq .k25 .kdc .mdc"
     " .mef .mos .mrw .nef .nrw .orf .pef .ptx .raf .raw .rw2 .rwl .sr2 .srf .srw .x3f"
