@@ -18,6 +18,7 @@ from burstfix.io.belong import check_same_kind
 from burstfix.io.icc import curve_of
 from burstfix.io.metadata import Facts
 from burstfix.io.pool import Pool, Worker
+from burstfix.io.primaries import profile_of_png
 from burstfix.io.store import Spill, StoredCodes
 
 __all__ = [
@@ -241,7 +242,7 @@ def _metadata(header: wire.Header) -> Metadata:
         taken=datetime.fromisoformat(facts.taken) if facts.taken else None,
         burst_id=facts.burst_id,
         exif=facts.exif,
-        icc=facts.icc,
+        icc=facts.icc or profile_of_png(facts.gamma, facts.chromaticities),
     )
 
 

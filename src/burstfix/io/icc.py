@@ -8,6 +8,8 @@ import numpy as np
 
 from burstfix.frame import Curve
 
+Columns = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+
 _HEADER = 128  # bytes; the tag table follows
 _MOST_TAGS = 100  # real profiles have at most some thirty
 _MOST_SAMPLES = 65536
@@ -72,14 +74,40 @@ def linear(profile: bytes | None = None) -> bytes:
     return _matrix_profile("Linear light", known, adaptation, identity)
 
 
-def of_curve(curve: Curve) -> bytes:
-    """Return a profile with the primaries of sRGB and a curve of its own."""
+def of_curve(curve: Curve, primaries: Columns | None = None) -> bytes:
+    """Return a profile with a curve of its own.
+
+    Args:
+        curve: how the profile's codes code light.
+        primaries: XYZ under D50 of R, G and B in its columns, (3, 3); None is sRGB's.
+    """
     if curve.table:
         samples = np.clip(np.rint(np.array(curve.table) * 65535), 0, 65535).astype(">u2")
         data = struct.pack(">4s4xI", b"curv", len(samples)) + samples.tobytes()
     else:
         data = _parametric((curve.g, curve.a, curve.b, curve.c, curve.d, curve.e, curve.f))
-    return _matrix_profile("RGB", _SRGB_COLUMNS, _SRGB_ADAPTATION, data)
+    if primaries is None:
+        return _matrix_profile("RGB", _SRGB_COLUMNS, _SRGB_ADAPTATION, data)
+    columns = {
+        name: (float(x), float(y), float(z))
+        for name, (x, y, z) in zip(_SRGB_COLUMNS, primaries.T, strict=True)
+    }
+    return _matrix_profile("RGB", columns, None, data)
+
+
+def primaries(profile: bytes) -> Columns | None:
+    """Return XYZ under D50 of R, G and B, in the columns; (3, 3).
+
+    Args:
+        profile: an RGB profile; empty is sRGB.
+
+    Returns:
+        None where the profile maps colours by tables alone, or is damaged.
+    """
+    tags = _tags(profile or srgb())
+    columns = [_xyz(tags.get(name, b"")) for name in _SRGB_COLUMNS]
+    known = [column for column in columns if column is not None]
+    return np.array(known).T if len(known) == len(columns) else None
 
 
 def looks_sound(profile: bytes) -> bool:
@@ -97,8 +125,7 @@ def is_grey(profile: bytes) -> bool:
 
 def has_primaries(profile: bytes) -> bool:
     """Tell whether `linear` can keep the colours of a profile."""
-    tags = _tags(profile)
-    return all(_xyz(tags.get(name, b"")) is not None for name in _SRGB_COLUMNS)
+    return bool(profile) and primaries(profile) is not None
 
 
 def _tags(profile: bytes) -> dict[bytes, bytes]:

@@ -26,7 +26,11 @@ _XMP_REACH = 1 << 18  # XMP stands near the front; further on lie pixels
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """The fields of `frame.Metadata`, and what decoding needs; `taken` is ISO 8601."""
+    """The fields of `frame.Metadata`, and what decoding needs.
+
+    `taken` is ISO 8601. `gamma` and `chromaticities` are PNG's gAMA and cHRM, where no profile
+    and no sRGB chunk stands beside them.
+    """
 
     exposure_s: float | None = None
     iso: float | None = None
@@ -39,6 +43,8 @@ class Facts:
     exif: bytes = b""
     icc: bytes = b""
     orientation: int = UPRIGHT
+    gamma: float | None = None
+    chromaticities: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts as JSON can hold them."""
@@ -68,6 +74,7 @@ def raster_facts(picture: Any, data: bytes) -> Facts:  # noqa: ANN401 PIL must l
         exif=block.removeprefix(b"Exif\0\0") if block else compact_exif(tags),
         icc=_rgb_profile(picture.info.get("icc_profile")),
         orientation=_orientation(tags),
+        **_png_colour(picture.info),
     )
 
 
@@ -179,6 +186,16 @@ def _orientation(tags: Mapping[int, Any]) -> int:
 def _rgb_profile(icc: object) -> bytes:
     """Return an ICC profile; none where it is of gray or ink, which fits no RGB picture."""
     return icc if isinstance(icc, bytes) and icc[16:20] == b"RGB " else b""
+
+
+def _png_colour(info: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what PNG's gAMA and cHRM say; other formats have none, and a profile outranks them."""
+    if info.get("icc_profile") or "srgb" in info:
+        return {}
+    return {
+        "gamma": _positive(info.get("gamma")),
+        "chromaticities": tuple(info.get("chromaticity", ())),
+    }
 
 
 def _nothing() -> dict[int, Any]:

@@ -16,6 +16,7 @@ from burstfix.backends.base import DESCRIPTOR, plain_descriptor
 from burstfix.errors import AlignmentError, UsageError
 from burstfix.frame import Burst, Frame, Metadata
 from burstfix.io.decode import rebalance
+from burstfix.io.primaries import match_primaries
 from burstfix.io.store import reduced_luminance
 from burstfix.restore.options import Options
 from burstfix.restore.report import Reporter
@@ -59,7 +60,7 @@ def align_frames(
     """Choose the reference, align the frames to it and match their exposure.
 
     Raw frames take the white balance of the reference that was chosen: they are then decoded
-    anew.
+    anew. Frames whose profiles have other primaries are brought to the reference's.
 
     Raises:
         AlignmentError: no other frame shows the reference's scene.
@@ -68,7 +69,12 @@ def align_frames(
     options, reporter = options or Options(), reporter or Reporter()
     aligned = _align_frames(frames, options, reporter)
     reference = aligned.order[0]
-    balanced = rebalance(frames, reference)
+    balanced, unlike = match_primaries(rebalance(frames, reference), reference)
+    for frame in unlike:
+        reporter.warn(
+            f"{frame.name} has another colour profile than {frames[reference].name}, of a kind "
+            "that cannot be matched; its colours are taken as they are."
+        )
     if all(new is old for new, old in zip(balanced, frames, strict=True)):
         return aligned
     # What was matched with other colours is matched anew.
