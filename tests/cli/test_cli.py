@@ -130,6 +130,21 @@ def test_each_folder_is_a_burst(made_burst: MadeBurst, tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "b.png"]
 
 
+def test_the_bursts_of_one_folder_are_shown_before_work(tmp_path: Path) -> None:
+    card = tmp_path / "card"
+    card.mkdir()
+    for number, second in enumerate((1, 2, 30, 31, 59)):
+        exif = Image.Exif()
+        exif.get_ifd(34665)[36867] = f"2024:05:01 12:00:{second:02}"
+        Image.new("RGB", (32, 24)).save(card / f"{number}.jpg", exif=exif)
+    result = burstfix("burst", card, "--split", "-o", tmp_path / "out", "--dry-run", "-b", "mean")
+    assert result.returncode == 0
+    assert f"{tmp_path / 'out' / '0.png'}: from 2 frames" in result.stderr
+    assert f"{tmp_path / 'out' / '2.png'}: from 2 frames" in result.stderr
+    assert "4.jpg" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_existing_picture_is_refused_skipped_renamed_or_overwritten(
     made_burst: MadeBurst, tmp_path: Path
 ) -> None:

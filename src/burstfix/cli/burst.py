@@ -20,6 +20,7 @@ Examples:
   burstfix burst IMG_*.dng -o night.png
   burstfix burst a.jpg b.jpg c.jpg -o out.tif --backend mean
   burstfix burst night/*/ -o restored/          each folder is a burst
+  burstfix burst card/ --split -o restored/ -n  which bursts lie in one folder
   burstfix burst IMG_*.cr3 -o "{first}-{n}.tif" --linear
   burstfix burst IMG_*.jpg -o out.png --json > report.json
 """
@@ -77,6 +78,12 @@ def burst(
             "--reference", "-r", help="Whose geometry and colour: auto (sharpest), first, or 1, 2…"
         ),
     ] = "auto",
+    split: Annotated[
+        bool, typer.Option("--split", help="Find the bursts in each folder, by the files' times.")
+    ] = False,
+    gap: Annotated[
+        float, typer.Option("--gap", min=0, help="Longest pause in a burst, for --split [s].")
+    ] = 2,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Go on without frames that cannot be read.")
     ] = False,
@@ -141,6 +148,8 @@ def burst(
     bursts, notes = find_bursts(frames)
     for note in notes:
         terminal.note(note)
+    if split:
+        bursts = _split(bursts, gap, terminal)
     outputs = name_outputs(output, bursts, backend)
     work = list(zip(bursts, outputs, strict=True))
     if dry_run:
@@ -150,6 +159,20 @@ def burst(
         _report(_restore(*work[0], options, terminal), terminal, json=json)
         return
     _restore_all(work, options, terminal, json=json, debug=debug)
+
+
+def _split(bursts: "list[BurstFiles]", gap_s: float, terminal: "Terminal") -> "list[BurstFiles]":
+    """Part what was named into bursts, and tell what belongs to none."""
+    from burstfix.restore.grouping import split_bursts
+
+    found: list[BurstFiles] = []
+    for burst_files in bursts:
+        groups = split_bursts(burst_files, gap_s)
+        found += groups.bursts
+        if groups.alone:
+            names = ", ".join(path.name for path in groups.alone)
+            terminal.say(f"{len(groups.alone)} photographs stand alone and are left out: {names}.")
+    return found
 
 
 def _restore(

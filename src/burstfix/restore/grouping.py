@@ -1,0 +1,101 @@
+"""Part the photographs of one card into bursts, by what their files tell."""
+
+import re
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+
+from burstfix.errors import InputError
+from burstfix.io.decode import Probe, probe
+from burstfix.restore.inputs import BurstFiles, natural_key
+
+GAP_S = 2.0  # between one exposure's end and the next one's start, within a burst
+_WHOLE_SECOND_S = 1.0  # by how much a time without sub-seconds may be off
+_NAMED = re.compile(  # IMG_2019_BURST003.jpg; 00003IMG_00003_BURST20190101123456789.jpg
+    r"(?P<before>.+)_BURST\d{1,4}(?!\d)|.*BURST(?P<after>\d{8,})", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Groups:
+    """Photographs parted into bursts.
+
+    Args:
+        bursts: in order of time; each of two frames or more.
+        alone: photographs that belong to none.
+    """
+
+    bursts: tuple[BurstFiles, ...]
+    alone: tuple[Path, ...]
+
+
+def split_bursts(burst: BurstFiles, gap_s: float = GAP_S) -> Groups:
+    """Part files into bursts.
+
+    A camera's own name for a burst decides, in the file or in its name. Else photographs belong
+    together that one camera took at one size and focal length, none later than `gap_s` after
+    another ended.
+
+    Args:
+        burst: all the files.
+        gap_s: the longest pause within a burst [s].
+
+    Raises:
+        InputError: a file cannot be read or does not tell when it was taken, or there is no burst.
+    """
+    groups: dict[Hashable, list[Probe]] = {}
+    for look in probe(burst.files):
+        groups.setdefault(_kind(look), []).append(look)
+    parted = [part for group in groups.values() for part in _by_time(group, gap_s)]
+    parted.sort(key=lambda part: (_start_s(part[0]), natural_key(part[0].path)))
+    files = [tuple(sorted((look.path for look in part), key=natural_key)) for part in parted]
+    bursts = tuple(BurstFiles(files=part) for part in files if len(part) > 1)
+    if not bursts:
+        raise InputError(
+            f"No two of the {len(burst.files)} photographs were taken within {gap_s:g} s.",
+            "Name the frames of a burst themselves, or allow more with --gap.",
+        )
+    return Groups(bursts=bursts, alone=tuple(part[0] for part in files if len(part) == 1))
+
+
+def _kind(look: Probe) -> Hashable:
+    """Return what the photographs of a burst share."""
+    facts = look.metadata
+    return (facts.camera, look.size, look.kind, facts.focal_length_mm, _identity(look))
+
+
+def _identity(look: Probe) -> str:
+    """Return the camera's own name of the burst, from the file or its name; empty if unknown."""
+    named = _NAMED.match(look.path.stem)
+    return look.metadata.burst_id or (named and (named["before"] or named["after"])) or ""
+
+
+def _by_time(group: Sequence[Probe], gap_s: float) -> list[list[Probe]]:
+    """Cut photographs of one kind where a pause is too long; those of a named burst nowhere."""
+    ordered = sorted(group, key=lambda look: (_start_s(look), natural_key(look.path)))
+    if _identity(ordered[0]):
+        return [ordered]
+    parts = [[ordered[0]]]
+    whole = all(look.metadata.taken and not look.metadata.taken.microsecond for look in ordered)
+    allowed_s = gap_s + (_WHOLE_SECOND_S if whole else 0)
+    for before, look in pairwise(ordered):
+        ended_s = _start_s(before) + (before.metadata.exposure_s or 0)
+        if _start_s(look) - ended_s > allowed_s:
+            parts.append([])
+        parts[-1].append(look)
+    return parts
+
+
+def _start_s(look: Probe) -> float:
+    """Return when a photograph was taken, by the camera's clock [s]; 0 where a name suffices."""
+    taken = look.metadata.taken
+    if taken is not None:
+        return (taken - datetime(1970, 1, 1, tzinfo=taken.tzinfo)).total_seconds()
+    if _identity(look):
+        return 0.0
+    raise InputError(
+        f"{look.path.name} does not tell when it was taken, so its burst is not known.",
+        "Leave it out, or name the frames of each burst, or put them into a folder each.",
+    )
