@@ -1,6 +1,7 @@
 """`burstfix train burst` and `burstfix pack` through the real entry point."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 from made import scene
 from PIL import Image
+
+from burstfix.weights import read_card
 
 RECIPE = """
 lengths = [1, 2]
@@ -81,3 +84,56 @@ def test_a_folder_without_photographs_is_an_input_error(tmp_path: Path) -> None:
     result = burstfix("train", "burst", "--data", tmp_path, "-o", tmp_path / "w.safetensors")
     assert result.returncode == 3, result.stderr
     assert "Traceback" not in result.stderr
+
+
+def start_training(*arguments: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "burstfix", "train", "burst", *map(str, arguments)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ)
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on_and_nothing_is_trained_over(
+    photos: Path, tmp_path: Path
+) -> None:
+    recipe, weights = tmp_path / "small.toml", tmp_path / "my.safetensors"
+    recipe.write_text(RECIPE)
+    options = ("--data", photos, "-o", weights, "--recipe", recipe, "--device", "cpu")
+    running = start_training(*options, "--minutes", 5)
+    assert running.stderr is not None
+    while "step 1," not in (line := running.stderr.readline()):
+        assert line, "it ended before its first step"
+    running.send_signal(signal.SIGINT)
+    _, rest = running.communicate(timeout=100)
+    assert running.returncode == 130, rest
+    assert f"--resume {tmp_path / 'my.checkpoint'}" in rest
+    assert weights.exists()
+
+    again = burstfix("train", "burst", *options, "--minutes", 5)
+    assert again.returncode == 7
+    assert "--resume" in again.stderr
+
+    resumed = burstfix(
+        "train", "burst", *options, "--minutes", 0.1, "--resume", tmp_path / "my.checkpoint"
+    )
+    assert resumed.returncode == 0, resumed.stderr
+
+
+def test_training_begins_with_weights_that_fit_and_with_no_others(
+    photos: Path, tmp_path: Path
+) -> None:
+    recipe, first = tmp_path / "small.toml", tmp_path / "first.safetensors"
+    recipe.write_text(RECIPE)
+    options = ("--data", photos, "--minutes", 0.1, "--device", "cpu")
+    made = burstfix(
+        "train", "burst", *options, "-o", first, "--recipe", recipe, "--credit", "the author"
+    )
+    assert made.returncode == 0, made.stderr
+    second = tmp_path / "second.safetensors"
+    done = burstfix("train", "burst", *options, "-o", second, "--recipe", recipe, "--from", first)
+    assert done.returncode == 0, done.stderr
+    assert "the author" in read_card(second).data  # who is credited stays credited
+    recipe.write_text(RECIPE.replace("heads = 1", "heads = 2"))
+    other = burstfix(
+        "train", "burst", *options, "-o", tmp_path / "c", "--recipe", recipe, "--from", first
+    )
+    assert other.returncode == 5
+    assert "first.safetensors" in other.stderr

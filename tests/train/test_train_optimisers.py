@@ -66,6 +66,12 @@ def test_a_cosine_rises_then_falls_to_its_end() -> None:
     assert rate_factor(recipe, 100, 1.0) == pytest.approx(recipe.final_rate)
 
 
+def test_a_run_of_few_steps_has_risen_after_a_tenth_of_it() -> None:
+    recipe = Recipe(warm_up=50, final_rate=1.0)
+    assert rate_factor(recipe, 1, 0.05) == pytest.approx(0.5)
+    assert rate_factor(recipe, 2, 0.1) == 1
+
+
 def test_an_exponential_keeps_its_share_each_step_whatever_the_progress() -> None:
     recipe = Recipe(schedule="exponential", decay=0.999997, warm_up=1)
     assert rate_factor(recipe, 0, 0.0) == 1

@@ -5,8 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from burstfix.errors import INTERRUPTED, OutputError, UsageError
+
 if TYPE_CHECKING:
     from burstfix.cli.console import Terminal
+    from burstfix.io.photos import Photo
+    from burstfix.train.config import Recipe
     from burstfix.train.log import Report
 
 app = typer.Typer(help="Train weights of your own.", no_args_is_help=True, rich_markup_mode=None)
@@ -15,9 +19,11 @@ EXAMPLES = """\b
 Examples:
   burstfix train burst --data photos/ -o my.safetensors --minutes 60
   burstfix train burst --data photos/ -o my.safetensors --minutes 90 --resume my.checkpoint
+  burstfix train burst --data photos/ -o my.safetensors --from weights/set-burst.safetensors
   torchrun --nproc_per_node 8 -m burstfix train burst --data photos.pack -o my.safetensors
 """
-TELL_EVERY = 20  # steps
+TELL_EVERY_S = 15.0
+FEW = 100  # photographs
 
 
 @app.callback()
@@ -43,6 +49,10 @@ def burst(
     resume: Annotated[
         Path | None, typer.Option("--resume", help="Checkpoint to go on from.")
     ] = None,
+    begin_from: Annotated[
+        Path | None,
+        typer.Option("--from", help="Weights to begin with: adapts them to your photographs."),
+    ] = None,
     credit: Annotated[
         str, typer.Option("--credit", help="Whom the weights' card credits for the photographs.")
     ] = "",
@@ -59,23 +69,69 @@ def burst(
     from burstfix.train.loop import Budget, train
 
     terminal = Terminal(quiet=quiet)
-    chosen = devices.choose(device)
+    _check(output, resume, begin_from)
+    chosen, plan = devices.choose(device), read_recipe(recipe)
     photos = read_photos(data)
-    terminal.say(f"{len(photos)} photographs; {minutes:g} minutes on {chosen}.")
+    _introduce(photos, plan, terminal)
+    terminal.say(f"Training {plan.backend} for {minutes:g} minutes on {chosen}; Ctrl-C saves.")
     run = train(
-        read_recipe(recipe),
+        plan,
         photos,
         output,
         budget=Budget(minutes=minutes),
         device=chosen,
         resume=resume,
+        begin_from=begin_from,
         data=credit,
-        report=lambda report: _tell(report, terminal),
+        report=_Teller(terminal),
     )
     scores = [score for _, score in run.scores]
-    if scores:
+    if len(scores) > 1:
         terminal.say(f"Validation went from {scores[0]:.2f} to {scores[-1]:.2f} dB.")
-    terminal.say(f"Wrote {output} after {run.step} steps.")
+    beside = ", ".join(output.with_suffix(kind).name for kind in (".checkpoint", ".csv", ".svg"))
+    terminal.say(f"Wrote {output} after {run.step} steps, and beside it {beside}.")
+    if run.elapsed_s < 60 * minutes:
+        terminal.say(
+            f"Interrupted after {run.elapsed_s / 60:.1f} of {minutes:g} minutes. To go on, add "
+            f"--resume {output.with_suffix('.checkpoint')}"
+        )
+        raise typer.Exit(INTERRUPTED)
+
+
+def _check(output: Path, resume: Path | None, begin_from: Path | None) -> None:
+    """Refuse what would lose an earlier run, or fail only after minutes of work."""
+    from burstfix.io.atomic import resolve_output
+
+    if resume and begin_from:
+        raise UsageError(
+            "--resume goes on with a run, --from begins a new one.", "Give one of the two."
+        )
+    for path in (output, output.with_suffix(".checkpoint")):
+        if path.exists() and not resume:
+            raise OutputError(
+                f"{path} of an earlier run is there.",
+                f"Go on with it by --resume {output.with_suffix('.checkpoint')}, or name another "
+                "file with -o.",
+            )
+    resolve_output(output, on_exists="overwrite")
+
+
+def _introduce(photos: "list[Photo]", recipe: "Recipe", terminal: "Terminal") -> None:
+    """Say what the photographs are good for."""
+    from burstfix.train.data import least_side, split_photos
+
+    side = least_side(recipe)
+    split = split_photos(photos, recipe.validation_share, side)
+    learning, kept = len(split.training), len(split.validation)
+    small = len(photos) - learning - kept
+    tail = f", {small} left out: smaller than {side} px" if small else ""
+    terminal.say(
+        f"{len(photos)} photographs: {learning} to learn from, {kept} to validate on{tail}."
+    )
+    if learning < FEW:
+        terminal.warn(
+            f"{learning} photographs are few: weights will fit these scenes better than others."
+        )
 
 
 def pack(
@@ -95,12 +151,30 @@ def pack(
     typer.echo(f"Packed {count} photographs into {output}, {size:.1f} MiB.", err=True)
 
 
-def _tell(report: "Report", terminal: "Terminal") -> None:
-    """Print a line now and then: training takes long, and logs outlive terminals."""
-    if report.step % TELL_EVERY != 1:
-        return
-    score = f", validation {report.psnr:.2f} dB" if report.psnr is not None else ""
-    terminal.say(
-        f"{report.progress:6.1%}  step {report.step}, loss {report.loss:.4f}{score}, "
-        f"{report.bursts_per_s:.1f} bursts/s"
+class _Teller:
+    """Prints a line now and then, and with every validation: logs outlive terminals."""
+
+    def __init__(self, terminal: "Terminal") -> None:
+        self.terminal = terminal
+        self.next_s = 0.0
+        self.score: float | None = None
+
+    def __call__(self, report: "Report") -> None:
+        if report.elapsed_s < self.next_s and report.psnr == self.score:
+            return
+        self.next_s, self.score = report.elapsed_s + TELL_EVERY_S, report.psnr
+        score = f", validation {report.psnr:.2f} dB" if report.psnr is not None else ""
+        pace = f", {report.bursts_per_s:.1f} bursts/s" if report.bursts_per_s else ""
+        skipped = ", step skipped" if report.skipped else ""
+        self.terminal.say(
+            f"{report.progress:6.1%}  {_clock(report.left_s)} left, step {report.step}, loss "
+            f"{report.loss:.4f}{score}{pace}{skipped}"
+        )
+
+
+def _clock(seconds: float) -> str:
+    """Write a time as h:mm:ss, without hours where there are none."""
+    minutes, rest = divmod(round(seconds), 60)
+    return (
+        f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
     )

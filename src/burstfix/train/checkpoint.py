@@ -34,6 +34,7 @@ class Run:
         elapsed_s: how long they took, over all sittings.
         rate: factor on the learning rate; halved when good weights had to come back.
         scores: seconds and validation PSNR [dB] so far.
+        data: what it learns from, and whom to credit.
     """
 
     recipe: Recipe
@@ -45,6 +46,7 @@ class Run:
     elapsed_s: float = 0.0
     rate: float = 1.0
     scores: list[tuple[float, float]] = dataclasses.field(default_factory=list)
+    data: str = ""
 
 
 def save_checkpoint(path: Path, run: Run) -> None:
@@ -123,6 +125,7 @@ def _numbers(run: Run) -> dict[str, Any]:
         "elapsed_s": run.elapsed_s,
         "rate": run.rate,
         "scores": run.scores,
+        "data": run.data,
         "guard": dataclasses.asdict(run.guard),
     }
 

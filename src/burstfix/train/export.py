@@ -27,7 +27,7 @@ def export_weights(
         run: finished or interrupted.
         output: the weights file; replaced if it exists.
         device: what the run was computed on.
-        data: what it learned from, and whom to credit.
+        data: what it learned from, and whom to credit; empty takes what the run knows of it.
         scores: figures by name; None takes the last validation's PSNR.
 
     Returns:
@@ -40,7 +40,7 @@ def export_weights(
         backend=recipe.backend,
         config=dataclasses.asdict(find(recipe.backend).config(**recipe.network)),
         recipe=json.loads(recipe.to_json()),
-        data=data,
+        data=data or run.data,
         minutes=round(run.elapsed_s / 60, 1),
         device=describe(device),
         scores=dict(scores),

@@ -9,7 +9,7 @@ from statistics import fmean
 
 from burstfix.train.checkpoint import Run, save_checkpoint
 
-_SAVE_EVERY_S = 120.0
+_SAVE_EVERY_S = 60.0
 _COLUMNS = ("step", "elapsed_s", "loss", "psnr")
 
 
@@ -72,7 +72,10 @@ class Log:
                 elapsed_s=run.elapsed_s,
                 loss=run.guard.loss,
                 psnr=psnr,
-                bursts_per_s=_bursts_a_step(run, progress) * (run.step - self.began) / sitting_s,
+                # The time of this step is not in `elapsed_s` yet.
+                bursts_per_s=_bursts_a_step(run, progress)
+                * (run.step - 1 - self.began)
+                / sitting_s,
                 left_s=run.elapsed_s * (1 - progress) / max(progress, 1e-9),
                 skipped=skipped,
             )

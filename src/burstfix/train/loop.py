@@ -5,7 +5,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -14,17 +14,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from burstfix import weights
 from burstfix.backends import find
-from burstfix.errors import UsageError
+from burstfix.errors import UsageError, WeightsError
 from burstfix.io.photos import Photo
+from burstfix.synth.burst import SyntheticBurst
+from burstfix.train.ahead import Batches
 from burstfix.train.checkpoint import (
     Run,
     load_checkpoint,
     load_tensors,
     tensors_of,
 )
-from burstfix.train.config import Recipe, Stage
-from burstfix.train.data import Split, draw_batch, least_side, split_photos
+from burstfix.train.config import Recipe
+from burstfix.train.data import draw_batch, least_side, split_photos
 from burstfix.train.export import export_weights
 from burstfix.train.guard import Guard
 from burstfix.train.log import Log, Report
@@ -32,6 +35,8 @@ from burstfix.train.losses import restoration_loss
 from burstfix.train.optimisers import make_optimiser, rate_factor, scale_rates
 from burstfix.train.processes import Processes, join
 from burstfix.train.validate import FixedBurst, fixed_bursts, mean_psnr
+
+FINE_TUNING = 0.2  # factor on the learning rates where a run begins with trained weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +63,7 @@ def train(
     budget: Budget,
     device: torch.device,
     resume: Path | None = None,
+    begin_from: Path | None = None,
     data: str = "",
     report: Callable[[Report], None] | None = None,
 ) -> Run:
@@ -74,6 +80,7 @@ def train(
         budget: when to end; the learning rate falls to its end exactly there.
         device: where to compute.
         resume: checkpoint of the same recipe to go on from.
+        begin_from: weights of the same network to begin with, instead of fresh ones.
         data: what the photographs are and whom to credit, for the card of the weights.
         report: called after each step.
 
@@ -83,10 +90,14 @@ def train(
     with join(device) as processes, _interruption() as interrupted:
         run = start(recipe, device, processes)
         split = split_photos(photos, recipe.validation_share, least_side(recipe))
-        if resume is None:
-            _initialise(run, split.training)
-        else:
+        if resume is not None:
             load_checkpoint(resume, run)
+        elif begin_from is not None:
+            _begin_from(run, begin_from)
+        else:
+            _initialise(run, split.training)
+        if data not in run.data:
+            run.data = "; ".join(text for text in (data, run.data) if text)
         crop = recipe.stages[-1].crop
         fixed = (
             list(
@@ -98,17 +109,18 @@ def train(
             else []
         )
         log = Log(output, run, report) if processes.first else None
-        _sit(
-            run,
-            budget=budget,
-            split=split,
-            fixed=fixed,
-            processes=processes,
-            log=log,
-            interrupted=interrupted,
-        )
+        with closing(Batches(split.training, recipe, device)) as batches:
+            _sit(
+                run,
+                budget=budget,
+                batches=batches,
+                fixed=fixed,
+                processes=processes,
+                log=log,
+                interrupted=interrupted,
+            )
         if processes.first:
-            export_weights(run, output, device=device, data=data)
+            export_weights(run, output, device=device)
     return run
 
 
@@ -133,11 +145,34 @@ def _initialise(run: Run, photos: Sequence[Photo]) -> None:
     run.average.load_state_dict(run.network.state_dict())
 
 
+def _begin_from(run: Run, path: Path) -> None:
+    """Take weights from a file, and smaller steps: large ones would undo what they have learned."""
+    network, card = weights.load(path)
+    wanted = find(run.recipe.backend).config(**run.recipe.network)
+    if card.backend != run.recipe.backend or network.state_dict().keys() != (
+        run.network.state_dict().keys()
+    ):
+        raise WeightsError(
+            f"{path} holds weights of {card.backend}, but the recipe trains {run.recipe.backend}.",
+            "Give weights and a recipe of one network.",
+        )
+    try:
+        run.network.load_state_dict(network.state_dict())
+    except RuntimeError as error:
+        raise WeightsError(
+            f"{path} has another config than the recipe: {dict(card.config)}, not {wanted}.",
+            "Set these values in the recipe's [network].",
+        ) from error
+    run.average.load_state_dict(run.network.state_dict())
+    run.rate = FINE_TUNING
+    run.data = f"began with weights {card.sha256[:12]} ({card.data})"
+
+
 def _sit(
     run: Run,
     *,
     budget: Budget,
-    split: Split,
+    batches: Batches,
     fixed: list[FixedBurst],
     processes: Processes,
     log: Log | None,
@@ -157,7 +192,7 @@ def _sit(
             log.keep_up(ended=ended)
         if ended:
             return
-        loss, verdict = _step(run, progress, split.training, processes)
+        loss, verdict = _step(run, progress, batches, processes)
         if verdict == "restore":
             _restore(run, good)
         run.step += 1
@@ -178,9 +213,7 @@ def _due(run: Run, processes: Processes) -> bool:
     return bool(processes.agree(float(run.elapsed_s - last >= run.recipe.validate_every_s)))
 
 
-def _step(
-    run: Run, progress: float, photos: Sequence[Photo], processes: Processes
-) -> tuple[float, str]:
+def _step(run: Run, progress: float, batches: Batches, processes: Processes) -> tuple[float, str]:
     """Do one step; return its loss, and whether it was taken."""
     recipe = run.recipe
     stage = recipe.stage(progress)
@@ -188,28 +221,30 @@ def _step(
     run.optimiser.zero_grad(set_to_none=False)
     parameters = list(run.network.parameters())
     total = torch.zeros((), device=parameters[0].device)
-    for shard in processes.shards(recipe.shards):
-        loss = _shard_loss(run, stage, photos, shard) / recipe.shards
+    shards = processes.shards(recipe.shards)
+    for shard in shards:
+        batch = batches.draw(run.step, shard, stage)
+        last = shard == shards[-1]
+        batches.expect(run.step + last, shards[0] if last else shard + 1, stage)
+        loss = _loss(run, batch) / recipe.shards
         loss.backward()  # type: ignore[no-untyped-call]
         total += loss.detach()
     gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
     processes.sum([*gradients, total])
-    norm = float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))))
-    verdict = run.guard.judge(float(total), norm)
+    length = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    loss_value, norm = torch.stack([total, length]).tolist()  # the one wait for a GPU in a step
+    verdict = run.guard.judge(loss_value, norm)
     if verdict == "step":
         torch._foreach_mul_(gradients, run.guard.scale(norm))
         run.optimiser.step()
         _update_average(run)
-    return float(total), verdict
+    return loss_value, verdict
 
 
-def _shard_loss(run: Run, stage: Stage, photos: Sequence[Photo], shard: int) -> Tensor:
-    """Degrade, restore and compare one shard of a batch."""
+def _loss(run: Run, batch: SyntheticBurst) -> Tensor:
+    """Restore one shard of a batch and compare it with the truth."""
     recipe = run.recipe
-    device = next(run.network.parameters()).device
-    seed = (recipe.seed, run.step, shard)
-    batch = draw_batch(photos, recipe, stage, seed=seed, device=device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+    with torch.autocast(batch.frames.device.type, torch.bfloat16, recipe.precision == "bf16"):
         output = run.network.restore_light(batch.frames, batch.seen, batch.descriptor)
     return restoration_loss(output, batch.truth, recipe.loss).mean()
 

@@ -9,6 +9,8 @@ from burstfix.train.config import Recipe
 from burstfix.train.muon import Muon
 from burstfix.train.processes import Processes
 
+_LONGEST_RISE = 0.1  # share of a run
+
 
 def make_optimiser(recipe: Recipe, network: nn.Module, processes: Processes) -> Optimizer:
     """Make the optimiser that a recipe names, over the weights of a network.
@@ -58,7 +60,8 @@ def rate_factor(recipe: Recipe, step: int, progress: float) -> float:
         progress: share of the run that is spent, 0 to 1; a cosine falls along it, the others
             along the steps.
     """
-    rise = min(1.0, (step + 1) / recipe.warm_up)
+    # A short run on a slow machine must not end before it has risen.
+    rise = min(1.0, max((step + 1) / recipe.warm_up, progress / _LONGEST_RISE))
     if recipe.schedule == "exponential":
         return rise * recipe.decay**step
     if recipe.schedule == "steps":
