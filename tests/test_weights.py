@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class Config:
 
     widths: tuple[int, ...] = (4, 8)
     slope: float = 0.5
+    later: tuple[int, ...] = field(default=(), metadata={"added": True})
 
 
 class SmallNetwork(Network):
@@ -134,6 +135,13 @@ WRONG: dict[str, tuple[Change, str]] = {
     "setting in tuple": (lambda _, m: m["config"].update(widths=[4, "x"]), "'x'"),
     "impossible setting": (lambda _, m: m["config"].update(widths=[-4, 2]), "config"),
 }
+
+
+def test_a_file_from_before_a_setting_was_added_takes_its_default(path: Path) -> None:
+    rewrite(path, lambda _, m: m["config"].pop("later"))
+    loaded, card = load(path)
+    assert isinstance(loaded, SmallNetwork)
+    assert "later" not in card.config
 
 
 @pytest.mark.parametrize("what", WRONG)

@@ -291,7 +291,8 @@ def _build(card: Card, path: Path) -> Network:
     except UsageError as error:
         raise WeightsError(f"{path}: {error.what}", f"{error.mend} {_NEWER}") from error
     defaults = asdict(backend.config())
-    _check_names(set(card.config), set(defaults), path)
+    added = {entry.name for entry in fields(backend.config) if entry.metadata.get("added")}
+    _check_names(set(card.config) | added, set(defaults), path)
     values = {
         name: _like(value, defaults[name], f"{path}: config: {name}")
         for name, value in card.config.items()

@@ -18,8 +18,8 @@ from burstfix.errors import UsageError, WeightsError
 from burstfix.io.photos import Photo
 from burstfix.train import loop
 from burstfix.train.checkpoint import Run, load_checkpoint, read_recipe_of, tensors_of
-from burstfix.train.config import OptimiserName, Recipe
-from burstfix.train.data import least_side, split_photos
+from burstfix.train.config import LossWeights, OptimiserName, Recipe
+from burstfix.train.data import draw_batch, least_side, split_photos
 from burstfix.train.log import Report
 from burstfix.train.loop import Budget, start, train
 from burstfix.train.processes import Processes
@@ -245,3 +245,32 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path, recipe: Recipe, conten
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=r"wrong\.checkpoint"):
         load_checkpoint(path, start(recipe, CPU, Processes()))
+
+
+def test_the_loss_teaches_the_network_blur(make_photos: Maker, recipe: Recipe) -> None:
+    told = dataclasses.replace(
+        recipe,
+        network={**recipe.network, "blur_widths": (8, 8, 8, 8)},
+        loss=LossWeights(blur=1.0, deblurred=0.1),
+        lengths=(2,),
+        data={"sharp_share": 1.0},
+    )
+    run, photos = start(told, CPU, Processes()), make_photos(4)
+    batch = draw_batch(photos, told, told.stages[0], seed=(1, 0, 0), device=CPU)
+    optimiser = torch.optim.Adam(run.network.parameters(), 0.01)
+    losses = []
+    for _ in range(20):  # on one shard again and again
+        optimiser.zero_grad()
+        loss = loop._loss(run, batch)
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_a_loss_of_blur_needs_a_network_that_estimates_it(
+    make_photos: Maker, recipe: Recipe, tmp_path: Path
+) -> None:
+    wrong = dataclasses.replace(recipe, loss=LossWeights(blur=1.0))
+    with pytest.raises(UsageError, match="blur"):
+        run_steps(wrong, make_photos(4), tmp_path / "run", 1)

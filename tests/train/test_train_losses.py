@@ -2,8 +2,10 @@ import pytest
 import torch
 
 from burstfix import color
+from burstfix.backends.base import Explanation
+from burstfix.errors import UsageError
 from burstfix.train.config import LossWeights
-from burstfix.train.losses import restoration_loss, to_display
+from burstfix.train.losses import blur_loss, restoration_loss, to_display
 
 NOTHING = LossWeights(charbonnier=0, gradient=0, fourier=0)
 
@@ -45,3 +47,48 @@ def test_each_picture_has_its_own_loss() -> None:
     loss = restoration_loss(output, truth, LossWeights())
     assert loss.shape == (2,)
     assert loss[0] < 0.01 < loss[1]
+
+
+def explanation(psfs: torch.Tensor, pictures: torch.Tensor) -> Explanation:
+    return Explanation(psfs.clamp_min(1e-12).log()[:, None], pictures)
+
+
+def test_blur_that_was_found_costs_nothing_and_any_other_costs_more() -> None:
+    truth = torch.rand(2, 3, 64, 64)
+    psfs = torch.zeros(2, 3, 51, 51)
+    psfs[..., 25, 20:31] = 1 / 11
+    found = psfs.clone()
+    found[..., 24:27, 19:32] = 1.0  # as wide as the softened truth
+    softened = torch.nn.functional.conv2d(
+        psfs.flatten(0, 1)[:, None],
+        torch.outer(*[torch.tensor([0.25, 0.5, 0.25])] * 2)[None, None],
+        padding=1,
+    ).view_as(psfs)
+    found = found / found.sum(dim=(-2, -1), keepdim=True)
+    weights = LossWeights(blur=1.0)
+    pictures = truth[:, None]
+    exact, near, far = (
+        blur_loss(explanation(guess, pictures), truth, psfs, weights)
+        for guess in (softened, found, found.transpose(-1, -2))
+    )
+    assert exact.abs().max() < 1e-4
+    assert (exact < near).all()
+    assert (near < far).all()
+
+
+def test_the_deblurred_picture_in_the_middle_is_compared_but_not_its_edges() -> None:
+    truth = torch.rand(1, 3, 64, 64)
+    pictures = torch.rand(1, 3, 3, 64, 64)
+    pictures[:, 1] = truth
+    pictures[:, 1, :, :8] = 0
+    psfs = torch.zeros(1, 2, 51, 51)
+    psfs[..., 25, 25] = 1
+    weights = LossWeights(deblurred=1.0, charbonnier=0, absolute=1.0)
+    assert blur_loss(explanation(psfs, pictures), truth, psfs, weights).item() < 1e-6
+    pictures[:, 1, :, 30] += 0.1
+    assert blur_loss(explanation(psfs, pictures), truth, psfs, weights).item() > 1e-3
+
+
+def test_a_network_that_tells_no_blur_is_refused() -> None:
+    with pytest.raises(UsageError, match="blur"):
+        blur_loss(None, torch.rand(1, 3, 8, 8), torch.rand(1, 1, 51, 51), LossWeights(blur=1.0))

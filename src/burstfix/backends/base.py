@@ -56,6 +56,20 @@ class Contract:
     working_bytes: int = 64
 
 
+@dataclass(frozen=True)
+class Explanation:
+    """What a network found out about the blur, for training to compare with the truth.
+
+    Args:
+        log_psfs: logarithms of point spread functions that sum to 1, for each of the cells that a
+            burst is cut into, row by row; (N, cells, F, k, k), k odd.
+        pictures: what undoing this blur gives, R versions in linear light; (N, R, 3, H, W).
+    """
+
+    log_psfs: Tensor
+    pictures: Tensor
+
+
 class Network(nn.Module):
     """Frames in, one picture out."""
 
@@ -123,6 +137,16 @@ class Network(nn.Module):
         for number in range(light.shape[1]):  # frame by frame: the curve needs several's room
             coded[:, number] = encode(light[:, number], SRGB)
         return coded
+
+    def restore_and_explain(
+        self, burst: Tensor, seen: Tensor, descriptor: Tensor
+    ) -> tuple[Tensor, Explanation | None]:
+        """Restore as `forward` does, frames in the order given, and tell the blur that was found.
+
+        Returns:
+            What `forward` returns, and an explanation; the default gives none.
+        """
+        return self(burst, seen, descriptor), None
 
     def initialise(self, burst: Tensor, seen: Tensor, descriptor: Tensor) -> None:
         """Set the first weights from the first batch of a training; same arguments as `forward`.

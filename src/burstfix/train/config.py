@@ -26,6 +26,8 @@ class LossWeights:
         charbonnier: the same, smooth at 0.
         gradient: mean absolute difference of horizontal and vertical differences.
         fourier: mean absolute difference of the orthonormal Fourier transforms.
+        blur: divergence of the true point spread functions from those that the network found.
+        deblurred: the terms above, for the picture that undoing this blur alone gives.
     """
 
     absolute: float = 0.0
@@ -33,6 +35,13 @@ class LossWeights:
     charbonnier: float = 1.0
     gradient: float = 0.5
     fourier: float = 0.05
+    blur: float = 0.0
+    deblurred: float = 0.0
+
+    @property
+    def of_blur(self) -> bool:
+        """Whether the network must tell what blur it found."""
+        return self.blur > 0 or self.deblurred > 0
 
 
 @dataclass(frozen=True, kw_only=True)

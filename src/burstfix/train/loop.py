@@ -31,7 +31,7 @@ from burstfix.train.data import draw_batch, least_side, split_photos
 from burstfix.train.export import export_weights
 from burstfix.train.guard import Guard
 from burstfix.train.log import Log, Report
-from burstfix.train.losses import restoration_loss
+from burstfix.train.losses import blur_loss, restoration_loss
 from burstfix.train.optimisers import make_optimiser, rate_factor, scale_rates
 from burstfix.train.processes import Processes, join
 from burstfix.train.validate import FixedBurst, fixed_bursts, mean_psnr
@@ -244,9 +244,18 @@ def _step(run: Run, progress: float, batches: Batches, processes: Processes) -> 
 def _loss(run: Run, batch: SyntheticBurst) -> Tensor:
     """Restore one shard of a batch and compare it with the truth."""
     recipe = run.recipe
+    found = None
     with torch.autocast(batch.frames.device.type, torch.bfloat16, recipe.precision == "bf16"):
-        output = run.network.restore_light(batch.frames, batch.seen, batch.descriptor)
-    return restoration_loss(output, batch.truth, recipe.loss).mean()
+        if recipe.loss.of_blur:
+            output, found = run.network.restore_and_explain(
+                batch.frames, batch.seen, batch.descriptor
+            )
+        else:
+            output = run.network.restore_light(batch.frames, batch.seen, batch.descriptor)
+    loss = restoration_loss(output.float(), batch.truth, recipe.loss)
+    if recipe.loss.of_blur:
+        loss = loss + blur_loss(found, batch.truth, batch.psfs, recipe.loss)
+    return loss.mean()
 
 
 def _update_average(run: Run) -> None:

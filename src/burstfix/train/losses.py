@@ -1,11 +1,15 @@
 """What training minimises: differences to the truth, as the eye sees them."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from burstfix.backends.base import Explanation
+from burstfix.errors import UsageError
 from burstfix.train.config import LossWeights
 
 _KNEE = 0.003  # keeps the slope at black near that of sRGB, and finite
+_EDGE = 16  # px at the edges where undoing blur lacks what lies beyond
 
 
 def to_display(light: Tensor) -> Tensor:
@@ -42,6 +46,44 @@ def restoration_loss(output: Tensor, truth: Tensor, weights: LossWeights) -> Ten
         spectrum = torch.fft.rfft2(difference, norm="ortho")
         total = total + weights.fourier * _mean(spectrum.abs())
     return total
+
+
+def blur_loss(
+    found: Explanation | None, truth: Tensor, psfs: Tensor, weights: LossWeights
+) -> Tensor:
+    """Compare the blur that a network found, and the picture without it, with the truth.
+
+    Args:
+        found: what the network tells.
+        truth: linear light; (N, 3, H, W) float32.
+        psfs: true point spread functions of the frames, in their order; (N, F, k, k).
+        weights: what each term counts.
+
+    Returns:
+        The loss of each picture; (N,).
+
+    Raises:
+        UsageError: the network tells nothing.
+    """
+    if found is None:
+        raise UsageError(
+            "The loss counts blur, but this network estimates none.",
+            "Set `blur` and `deblurred` in the recipe's loss to 0, or give `set` blur_widths.",
+        )
+    middle = found.pictures.shape[1] // 2
+    edge = min(_EDGE, truth.shape[-1] // 4)
+    inner = (..., slice(edge, -edge), slice(edge, -edge))
+    picture = restoration_loss(found.pictures[:, middle][inner], truth[inner], weights)
+    return weights.deblurred * picture + weights.blur * _divergence(found.log_psfs, psfs)
+
+
+def _divergence(log_psfs: Tensor, psfs: Tensor) -> Tensor:
+    """Return the Kullback-Leibler divergence of softened true PSFs, averaged; (N,)."""
+    taps = torch.tensor([0.25, 0.5, 0.25], device=psfs.device)
+    soft = F.conv2d(psfs.flatten(0, 1)[:, None], (taps[:, None] * taps)[None, None], padding=1)
+    soft = soft.view(len(psfs), 1, *psfs.shape[1:])
+    entropy = torch.special.entr(soft).sum(dim=(-2, -1))
+    return _mean(-entropy - (soft * log_psfs).sum(dim=(-2, -1)))
 
 
 def _mean(values: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
 """What rebuilds a `set` network, and the scales that it works at."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 SCALES = (2, 4, 8, 16)  # pixels to a feature at each level
+FLOORS = (1e-3, 1e-2, 1e-1)  # first ratios of noise to detail, of the pictures that are deblurred
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +17,8 @@ class Config:
         trunk_blocks: blocks of the trunk's way down, at each scale.
         trunk_up_blocks: blocks of the trunk's way up, at 1/2, 1/4 and 1/8.
         heads: how many fused pictures the trunk sees.
+        blur_widths: channels of what estimates the frames' blur, at 1/2, 1/4, 1/8 and 1/16 of its
+            lag maps. Empty: blur is not estimated.
     """
 
     frame_widths: tuple[int, ...] = (32, 64, 96, 128)
@@ -24,3 +27,5 @@ class Config:
     trunk_blocks: tuple[int, ...] = (1, 2, 2, 3)
     trunk_up_blocks: tuple[int, ...] = (2, 2, 1)
     heads: int = 4
+    # Files that are older than this setting are read with its default.
+    blur_widths: tuple[int, ...] = field(default=(), metadata={"added": True})

@@ -43,7 +43,7 @@ class FrameNet(nn.Module):
             Features at 1/2, 1/4, 1/8 and 1/16; each (N * F, C, h, w).
         """
         frames = burst.shape[1]
-        known = self.describe(_describe(descriptor).flatten(0, 1))
+        known = self.describe(describe(descriptor).flatten(0, 1))
         features = self.stem(_planes(burst, seen))
         features = F.relu_(features + known[:, :, None, None].to(features.dtype))
         levels = []
@@ -59,7 +59,7 @@ class FrameNet(nn.Module):
         return levels
 
 
-def _describe(descriptor: Tensor) -> Tensor:
+def describe(descriptor: Tensor) -> Tensor:
     """Make numbers of order one, and flags of what is known; (N, F, D) to (N, F, 2 D)."""
     known = ~descriptor.isnan()
     values = torch.where(known, descriptor, 0.0)

@@ -5,14 +5,19 @@ import math
 import torch
 from torch import Tensor
 
-from burstfix.backends.base import Backend, Contract, Network
+from burstfix.backends.base import Backend, Contract, Explanation, Network
 from burstfix.backends.order import content_order, take
 from burstfix.backends.set.blocks import meet
+from burstfix.backends.set.blur import BlurNet
+from burstfix.backends.set.cells import CELL, FADE, cut
 from burstfix.backends.set.code import to_code, to_light
-from burstfix.backends.set.config import SCALES, Config
+from burstfix.backends.set.config import FLOORS, SCALES, Config
 from burstfix.backends.set.frames import FrameNet
 from burstfix.backends.set.fusion import Fusion
 from burstfix.backends.set.trunk import Trunk
+from burstfix.backends.set.wiener import MARGIN, deblur
+
+_MOST = 6.0  # of what the logarithm of a weight or a floor is changed by
 
 
 class SetNetwork(Network):
@@ -22,9 +27,10 @@ class SetNetwork(Network):
         super().__init__()
         self.frame_net = FrameNet(config)
         self.fusion = Fusion(config)
+        self.blur = BlurNet(config) if config.blur_widths else None
         self.trunk = Trunk(config)
         self.contract = Contract(
-            multiple_of=SCALES[-1],
+            multiple_of=CELL if config.blur_widths else SCALES[-1],
             receptive_radius=receptive_radius(config),
             halo=96,  # measured: what lies farther changes no code by 1/1024
             order_invariant=True,
@@ -35,11 +41,43 @@ class SetNetwork(Network):
         """Restore the reference frame; arguments and result as `Network.forward`."""
         order = content_order(burst, seen, descriptor, first=1)
         burst, seen, descriptor = (take(part, order) for part in (burst, seen, descriptor))
+        return self._restore(burst, seen, descriptor)[0]
+
+    def restore_and_explain(
+        self, burst: Tensor, seen: Tensor, descriptor: Tensor
+    ) -> tuple[Tensor, Explanation | None]:
+        """Restore, and tell the blur that was found; as `Network.restore_and_explain`."""
+        return self._restore(burst, seen, descriptor)
+
+    def _restore(
+        self, burst: Tensor, seen: Tensor, descriptor: Tensor
+    ) -> tuple[Tensor, Explanation | None]:
         levels = self.frame_net(burst, seen, descriptor)
         shares = self.fusion.weigh(levels, seen)
-        pictures = to_code(self.fusion.pictures(burst, shares))
+        light = self.fusion.pictures(burst, shares)
+        explanation = self._deblur(burst, seen, descriptor)
+        if explanation is not None:
+            light = torch.cat([light, explanation.pictures.flatten(1, 2)], dim=1)
+        pictures = to_code(light)
         shared = [meet(features, burst.shape[1]) for features in levels]
-        return to_light(pictures[:, :3] + self.trunk(pictures, shared))
+        correction, logits = self.trunk(pictures, shared)
+        base = pictures[:, :3]
+        if explanation is not None:
+            choices = torch.cat([base, pictures[:, -3 * len(FLOORS) :]], dim=1)
+            choices = choices.view(len(base), -1, *base.shape[1:])
+            base = (choices * logits.softmax(dim=1)[:, :, None]).sum(dim=1)
+        return to_light(base + correction), explanation
+
+    def _deblur(self, burst: Tensor, seen: Tensor, descriptor: Tensor) -> Explanation | None:
+        """Estimate the blur of all frames and undo it."""
+        if self.blur is None:
+            return None
+        psfs, trust, floors = self.blur(burst, descriptor)
+        visible = cut(seen, 0).mean(dim=(3, 4, 5)).flatten(0, 1)
+        weight = visible * trust.clamp(-_MOST, _MOST).exp()
+        ratios = floors.clamp(-_MOST, _MOST).exp() * torch.tensor(FLOORS, device=floors.device)
+        pictures = deblur(burst.float(), psfs.exp(), weight, ratios)
+        return Explanation(psfs.view(len(burst), -1, *psfs.shape[1:]), pictures)
 
     def frame_weights(self, burst: Tensor, seen: Tensor, descriptor: Tensor) -> Tensor:
         """Tell each frame's share of the fused pictures; as `Network.frame_weights`."""
@@ -50,13 +88,22 @@ class SetNetwork(Network):
 
 def receptive_radius(config: Config) -> int:
     """Count how far a pixel reaches, along the longest way, from the output back to the input."""
-    steps = [(2, 1)]  # (scale, 3x3 convolutions); the trunk's head
-    steps += [(s, 2 * n) for s, n in zip(SCALES, config.trunk_up_blocks, strict=False)]
-    steps += [(s, 2 * n) for s, n in zip(SCALES, config.trunk_blocks, strict=True)][::-1]
-    steps += [(2, 1), (2, 1), (4, 1), (8, 1)]  # the trunk's stem, and enlarging the pyramid
-    steps += [(s, 2) for s in SCALES[:-1]]
-    steps += [(s, 2 * n) for s, n in zip(SCALES, config.frame_blocks, strict=True)][::-1]
-    steps += [(2, 1)]
+    trunk = [(2, 1)]  # (scale, 3x3 convolutions); the trunk's head
+    trunk += [(s, 2 * n) for s, n in zip(SCALES, config.trunk_up_blocks, strict=False)]
+    trunk += [(s, 2 * n) for s, n in zip(SCALES, config.trunk_blocks, strict=True)][::-1]
+    trunk += [(2, 1)]  # its stem
+    frame = [(2, 1), (4, 1), (8, 1)]  # enlarging the pyramid
+    frame += [(s, 2) for s in SCALES[:-1]]
+    frame += [(s, 2 * n) for s, n in zip(SCALES, config.frame_blocks, strict=True)][::-1]
+    frame += [(2, 1)]
+    radius = _reach(trunk + frame)
+    if config.blur_widths:  # cells fade into their neighbours, which look `MARGIN` farther
+        cells = math.ceil((_reach(trunk) + FADE) / CELL)
+        radius = max(radius, cells * CELL + MARGIN)
+    return radius
+
+
+def _reach(steps: list[tuple[int, int]]) -> int:
     radius = 0
     for scale, convolutions in steps:
         radius = (math.ceil(radius / scale) + convolutions) * scale
