@@ -30,7 +30,7 @@ _HEAD = 64
 
 _GREY, _CONTRAST = 0.5, 0.25  # of usual codes: they enter and leave the network standardised
 _SPREAD = 0.05  # of the first directions, as Salimans and Kingma draw them
-_CORRECTION = 0.1  # of a residual's size, else a first step of training overshoots by far
+_CORRECTION = 0.1  # of a residual's first size, else the first steps of training overshoot
 _FAINT = 1e-4  # deviations below it are not scaled up: the channel is constant
 
 
@@ -240,6 +240,11 @@ class AittalaNetwork(Network):
         finally:
             for hook in hooks:
                 hook.remove()
+        if self.config.residual:  # by the gain, which then grows quickly to what is needed
+            last = self.head[-1]
+            assert isinstance(last, Layer)
+            last.gain.mul_(_CORRECTION)
+            last.bias.mul_(_CORRECTION)
 
     def _tracks(self, burst: Tensor) -> Tensor:
         """Run the frames through the U-Net; (N, F, 3, H, W) to (N * F, C, H, W)."""
@@ -274,7 +279,7 @@ class AittalaNetwork(Network):
         """Turn features into display codes; (B, C, H, W) and (B, 3, H, W) to (B, 3, H, W)."""
         codes: Tensor = self.head(features)
         if self.config.residual:
-            return base + _CORRECTION * _CONTRAST * codes
+            return base + _CONTRAST * codes
         return _GREY + _CONTRAST * codes
 
 
