@@ -126,6 +126,21 @@ def test_without_final_pooling_the_pictures_move_with_their_frames(residual: boo
         assert torch.equal(restore(network, burst[:, order]), expected[:, order[0]])
 
 
+def test_shares_go_with_their_frames_and_equal_frames_share_equally() -> None:
+    network, burst = make(), make_burst(4)
+    with torch.inference_mode():
+        shares = network.frame_weights(burst, burst[:, :, :1], plain_descriptor(4))
+        order = [2, 0, 3, 1]
+        moved = network.frame_weights(burst[:, order], burst[:, :, :1], plain_descriptor(4))
+    assert torch.equal(moved, shares[:, order])
+    assert (shares > 0).all()
+    assert shares.std(dim=1).min() > 1e-3
+    alike = make_burst(1).expand(-1, 3, -1, -1, -1)
+    with torch.inference_mode():
+        same = network.frame_weights(alike, alike[:, :, :1], plain_descriptor(3))
+    torch.testing.assert_close(same, torch.full_like(same, 1 / 3))
+
+
 def test_with_final_pooling_there_are_no_pictures_of_single_frames() -> None:
     with pytest.raises(ValueError, match="one picture"):
         make().restore_frames(make_burst(2))

@@ -212,6 +212,16 @@ class AittalaNetwork(Network):
         reference = (order == 0).nonzero()[:, 1:]
         return self._picture(take(each, reference)[:, 0], burst[:, 0])
 
+    def frame_weights(self, burst: Tensor, seen: Tensor, descriptor: Tensor) -> Tensor:
+        """Tell how many of the final maxima each frame holds; as `Network.frame_weights`."""
+        if self.config.pooling != "max" or not self.config.final_pooling:
+            return super().frame_weights(burst, seen, descriptor)
+        order = content_order(burst)
+        tracks = self._tracks(take(burst, order))
+        each = tracks.view(*burst.shape[:2], *tracks.shape[1:])
+        held = (each == each.amax(dim=1, keepdim=True)).float().mean(dim=(2, 3, 4))
+        return take(held / held.sum(dim=1, keepdim=True), order.argsort(dim=1))
+
     def restore_frames(self, burst: Tensor) -> Tensor:
         """Restore every frame, each from its own track; needs `final_pooling=False`.
 
