@@ -26,7 +26,7 @@ class Fusion(nn.Module):
         smoothing: side of a patch over the sigma of the smoothing when not training; 0 is none.
     """
 
-    rows: Tensor
+    bell: Tensor
 
     def __init__(self, *, p: float, mean_input: bool, smoothing: float) -> None:
         super().__init__()
@@ -44,10 +44,7 @@ class Fusion(nn.Module):
             unit = p * torch.eye(FRAMES)
             self.second.weight[:FRAMES, : 2 * FRAMES] = torch.cat([unit, -unit], dim=1)
         sigma = RESULT / smoothing if self.smoothed else 1.0
-        distance = torch.arange(RESULT)
-        bell = torch.exp(-0.5 * (torch.minimum(distance, RESULT - distance) / sigma).square())
-        index = (distance[:, None] - distance) % RESULT
-        self.register_buffer("rows", (bell / bell.sum())[index], persistent=False)
+        self.register_buffer("bell", _smoothing(sigma), persistent=False)
 
     def forward(self, spectra: Tensor) -> Tensor:
         """Accumulate frames; (n, 14, 17, 33, 2) to (n, 17, 33, 2)."""
@@ -70,7 +67,23 @@ class Fusion(nn.Module):
 
     def smooth(self, weights: Tensor) -> Tensor:
         """Smooth over frequency, which goes round; (..., 17, 33)."""
-        along_rows = weights @ self.rows
-        mirrored = along_rows[..., 1:, :].flip(-2, -1).roll(1, -1)
-        whole = torch.cat([along_rows, mirrored], dim=-2)  # columns 0 to 16, then -16 to -1
-        return self.rows[: weights.shape[-2]] @ whole
+        smooth: Tensor = weights.flatten(-2) @ self.bell
+        return smooth.view(weights.shape)
+
+
+def _smoothing(sigma: float) -> Tensor:
+    """Return the matrix that smooths half spectra of weights, laid out flat; (17 * 33, 17 * 33).
+
+    One product with it is far quicker than one along each axis: patches are small. Frequencies
+    (column, row) and (-column, -row) have the same weight, so that half stands for the whole.
+    """
+    columns = RESULT // 2 + 1
+    distance = torch.arange(RESULT)
+    bell = torch.exp(-0.5 * (torch.minimum(distance, RESULT - distance) / sigma).square())
+    bell[bell < 1e-9] = 0  # denormal numbers slow products tenfold
+    bell = (bell / bell.sum())[(distance[:, None] - distance) % RESULT]  # circulant
+    direct = torch.kron(bell[:columns, :columns], bell)
+    opposite = -torch.arange(RESULT) % RESULT
+    mirrored = torch.kron(bell[opposite[1:columns]][:, :columns], bell[opposite])
+    direct[RESULT:] += mirrored  # column 0 is its own mirror image
+    return direct

@@ -18,7 +18,7 @@ from burstfix.backends.wieschollek.patches import Grid, grid_for, inner_grid
 from burstfix.color import ROOT_TOE, from_root, to_root
 from burstfix.frame import Box
 
-_BATCH = 48  # patches at a time on the CPU: their spectra stay near its caches
+_BATCH = 24  # patches at a time on the CPU: their spectra stay near its caches
 _GPU_BATCH = 1024
 _LEAST_COVERAGE = 0.25  # of the windows, where training takes the result for restored
 _FLAT = 1e-3  # least deviation that a patch is scaled by
