@@ -38,12 +38,15 @@ class Run:
 
     Args:
         seconds: from its start to its end.
+        cpu_seconds: that it and its children computed, on all cores: what other work on the
+            machine disturbs less; 0 where the system does not tell.
         peak_bytes: the most that it and its children held in memory at one time, pages that they
             share counted for each; None where the system does not tell.
         output: what it wrote to stdout.
     """
 
     seconds: float
+    cpu_seconds: float
     peak_bytes: int | None
     output: str
 
@@ -55,7 +58,7 @@ def run(command: Sequence[str | Path]) -> Run:
         ProcessError: it has failed; carries the end of what it wrote to stderr.
     """
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        start = time.perf_counter()
+        start, before = time.perf_counter(), os.times()
         process = subprocess.Popen([str(part) for part in command], stdout=out, stderr=err)
         peak = 0
         try:
@@ -68,12 +71,13 @@ def run(command: Sequence[str | Path]) -> Run:
         finally:
             process.kill()  # when interrupted; else it is gone already
             process.wait()
-        seconds = time.perf_counter() - start
+        seconds, after = time.perf_counter() - start, os.times()
+        cpu = sum(after[2:4]) - sum(before[2:4])  # of children that have ended
         out.seek(0)
         err.seek(0)
         if process.returncode:
             raise ProcessError(f"exit code {process.returncode}: {err.read().strip()[-500:]}")
-        return Run(seconds=seconds, peak_bytes=peak or None, output=out.read())
+        return Run(seconds=seconds, cpu_seconds=cpu, peak_bytes=peak or None, output=out.read())
 
 
 def measured_backends(extra: Iterable[Path] = ()) -> dict[str, Network]:

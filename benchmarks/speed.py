@@ -41,17 +41,20 @@ class Timing:
 
     Args:
         seconds: of each whole process.
+        cpu_seconds: of each, with its children, on all cores.
         peak_bytes: of each, with its children; empty where the system does not tell.
         stages_s: of each, by stage; empty for other tools.
     """
 
     seconds: list[float] = field(default_factory=list)
+    cpu_seconds: list[float] = field(default_factory=list)
     peak_bytes: list[int] = field(default_factory=list)
     stages_s: list[dict[str, float]] = field(default_factory=list)
 
     def add(self, measured: Run) -> None:
         """Take a run in."""
         self.seconds.append(round(measured.seconds, 3))
+        self.cpu_seconds.append(round(measured.cpu_seconds, 3))
         if measured.peak_bytes:
             self.peak_bytes.append(measured.peak_bytes)
         report = json.loads(measured.output)
@@ -163,11 +166,14 @@ def _print(timings: Mapping[str, Timing]) -> None:
                 name,
                 f"{min(timing.seconds):.1f}",
                 f"{max(timing.seconds):.1f}",
+                f"{min(timing.cpu_seconds):.1f}",
                 *(f"{stages[stage]:.2f}" if stage in stages else "-" for stage in STAGES),
                 f"{max(timing.peak_bytes) / 1e9:.2f}" if timing.peak_bytes else "-",
             ]
         )
-    print_table(["process", "least s", "most s", *(f"{stage} s" for stage in STAGES), "GB"], rows)
+    print_table(
+        ["process", "least s", "most s", "CPU s", *(f"{stage} s" for stage in STAGES), "GB"], rows
+    )
 
 
 def _networks_alone(size: tuple[int, int], options: argparse.Namespace) -> dict[str, Any]:

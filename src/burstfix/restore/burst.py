@@ -21,7 +21,7 @@ from burstfix.restore.report import FrameReport, Report, Reporter, peak_memory_b
 
 RESERVE_BYTES = 450 << 20  # interpreter, torch and codecs
 LEAST_TILES_BYTES = 256 << 20
-MOST_TILES_BYTES = 1700 << 20  # more gains no time
+MOST_TILES_BYTES = 1400 << 20  # more gains no time
 WRITING = 1.7  # canvas and what encoding holds of it, over the canvas
 
 
