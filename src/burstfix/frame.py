@@ -121,6 +121,7 @@ class Metadata:
     lens: str = ""
     taken: datetime | None = None  # local time of the camera, with sub-seconds where known
     burst_id: str = ""  # where the camera embeds one
+    noise: tuple[float, float] | None = None  # shot, read: variance = shot * signal + read; raw
     exif: bytes = b""  # a TIFF structure, without the "Exif\0\0" of JPEG
     icc: bytes = b""  # the profile that describes the primaries and the curve
 

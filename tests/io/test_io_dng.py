@@ -1,3 +1,4 @@
+import dataclasses
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import tifffile
 
 from burstfix.errors import OutputError
 from burstfix.frame import Metadata
+from burstfix.io.decode import read_frame
 from burstfix.io.dng import Sensor, write_dng
 
 BLACK, WHITE = 512, 16383
@@ -119,6 +121,17 @@ def test_the_noise_profile_is_written(tmp_path: Path) -> None:
     write_dng(tmp_path / "a.dng", np.zeros((4, 4), np.uint16), sensor=noisy, metadata=METADATA)
     with tifffile.TiffFile(tmp_path / "a.dng") as tiff:
         assert tiff.pages[0].tags[51041].value == (0.004, 1e-5)
+
+
+@pytest.mark.parametrize(("read", "told"), [(1e-5, True), (0.005, False)])
+def test_noise_is_told_unless_the_sensor_cut_it_at_black(
+    tmp_path: Path, read: float, told: bool
+) -> None:
+    noisy = dataclasses.replace(sensor(), noise=(0.004, read))
+    mosaic = flat_mosaic(np.full(3, 0.2))
+    write_dng(tmp_path / "a.dng", mosaic, sensor=noisy, metadata=METADATA)
+    found = read_frame(tmp_path / "a.dng").metadata.noise
+    assert found == (pytest.approx((0.004, read)) if told else None)
 
 
 def test_an_existing_file_is_replaced_only_when_told(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from PIL import Image
 
 from burstfix import Options, align_frames, read_frame, restore_burst
 from burstfix.errors import DeviceError, InputError, OutputError
+from burstfix.frame import Metadata, TensorPixels
 from burstfix.restore.report import Reporter
 
 
@@ -62,6 +64,20 @@ def test_a_frame_at_half_the_exposure_is_matched(made_burst: MadeBurst, tmp_path
     aligned = align_frames(frames, Options(reference="first"))
     assert aligned.gain[1] == pytest.approx(2, rel=0.03)
     assert aligned.descriptor[0, 1, 1] == pytest.approx(1, abs=0.05)
+
+
+def test_noise_that_a_raw_file_tells_of_grows_with_the_gain(made_burst: MadeBurst) -> None:
+    bright, dark = (read_frame(file) for file in made_burst.paths[:2])
+    told = Metadata(noise=(1e-3, 1e-5))
+    bright = replace(bright, raw=True, metadata=told)
+    dark = replace(dark, raw=True, metadata=told, pixels=TensorPixels(dark.whole() / 2))
+    aligned = align_frames([bright, dark], Options(reference="first"))
+    gain = aligned.gain[1]
+    assert gain == pytest.approx(2, rel=0.03)
+    expected = [[1e-3, 1e-5], [1e-3 * gain, 1e-5 * gain**2]]
+    np.testing.assert_allclose(aligned.descriptor[0, :, 2:], expected, rtol=1e-5)
+    plain = align_frames([replace(bright, raw=False), dark], Options(reference="first"))
+    assert plain.descriptor[0, 0, 2:].isnan().all()
 
 
 def test_too_little_memory_is_said_before_work(made_burst: MadeBurst, tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ STILL = BurstSettings(  # nothing happens
     noise=(1e-9, 1e-8),
     correlated_share=0,
     full_colour_share=0,
+    pedestal=(1, 1),
     hot_share=0,
     jpeg_share=0,
     unknown_noise_share=0,
@@ -77,6 +78,16 @@ def test_shapes_and_finite_light_whatever_happens() -> None:
         assert burst.truth.min() >= 0
         assert burst.truth.max() <= 1
         assert (burst.seen[:, 0] == 1).all()
+
+
+def test_a_sensor_without_a_pedestal_cuts_noise_at_black_and_nobody_tells_of_that_noise() -> None:
+    noisy = replace(STILL, noise=(0.05, 0.05), shot_part=(0, 0), brightness_ev=(-20, -20))
+    whole = make(replace(noisy, pedestal=(1, 1)))
+    cut = make(replace(noisy, pedestal=(0, 0)))
+    assert whole.frames.mean().abs() < 0.002
+    assert cut.frames.mean() > 0.3 * 0.05  # half a Gaussian has a mean of 0.4 deviations
+    assert not whole.descriptor[..., 2:].isnan().any()
+    assert cut.descriptor[..., 2:].isnan().all()
 
 
 def test_the_same_seed_gives_the_same_burst_to_the_bit_and_another_does_not() -> None:

@@ -18,7 +18,7 @@ from burstfix.errors import UsageError, WeightsError
 from burstfix.io.photos import Photo
 from burstfix.train import loop
 from burstfix.train.checkpoint import Run, load_checkpoint, read_recipe_of, tensors_of
-from burstfix.train.config import LossWeights, OptimiserName, Recipe
+from burstfix.train.config import LossWeights, OptimiserName, Recipe, read_recipe
 from burstfix.train.data import draw_batch, least_side, split_photos
 from burstfix.train.log import Report
 from burstfix.train.loop import Budget, start, train
@@ -187,6 +187,18 @@ def test_the_weights_file_rebuilds_the_averaged_network_and_tells_of_the_run(
     assert card.backend == "set"
     assert card.recipe["lengths"] == [1, 2, 3]
     assert card.scores["validation_psnr_db"] == pytest.approx(run.scores[-1][1], abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["set-burst", "set-burst-gpu"])
+def test_shipped_recipes_of_our_network_train(
+    make_photos: Maker, recipe: Recipe, tmp_path: Path, name: str
+) -> None:
+    shipped = read_recipe(name)
+    stages = tuple(dataclasses.replace(s, crop=32, frames=8) for s in shipped.stages)
+    tiny = dataclasses.replace(shipped, network=recipe.network, stages=stages)
+    run = run_steps(tiny, make_photos(4), tmp_path / "run", 3)
+    assert run.step == 3
+    assert math.isfinite(run.guard.loss)
 
 
 def test_minutes_are_kept(make_photos: Maker, recipe: Recipe, tmp_path: Path) -> None:

@@ -241,6 +241,7 @@ def _metadata(header: wire.Header) -> Metadata:
         lens=facts.lens,
         taken=datetime.fromisoformat(facts.taken) if facts.taken else None,
         burst_id=facts.burst_id,
+        noise=(facts.noise[0], facts.noise[1]) if facts.noise else None,
         exif=facts.exif,
         icc=facts.icc or profile_of_png(facts.gamma, facts.chromaticities),
     )

@@ -6,17 +6,22 @@ whatever cannot be understood is left out.
 
 import math
 import re
+import struct
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
+from statistics import fmean
 from typing import Any, TypeVar
+
+from burstfix.io.ifd import read_directory
 
 T = TypeVar("T")
 
 MAKE, MODEL, ORIENTATION, DATE, PROFILE, EXIF_IFD = 271, 272, 274, 306, 34675, 34665
 EXPOSURE, APERTURE, ISO, DATE_TAKEN = 33434, 33437, 34855, 36867
 FOCAL_LENGTH, MAKER_NOTE, SUBSECONDS, SUBSECONDS_TAKEN, LENS = 37386, 37500, 37520, 37521, 42036
+NOISE_PROFILE, DOUBLE = 51041, 12
 UPRIGHT = 1  # EXIF orientation of a picture that needs no turning
 
 _BURST_IN_XMP = re.compile(rb'GCamera:BurstID(?:="|>)([^"<]{1,128})')
@@ -29,7 +34,8 @@ class Facts:
     """The fields of `frame.Metadata`, and what decoding needs.
 
     `taken` is ISO 8601. `gamma` and `chromaticities` are PNG's gAMA and cHRM, where no profile
-    and no sRGB chunk stands beside them.
+    and no sRGB chunk stands beside them. `noise` is DNG's NoiseProfile, averaged over colours:
+    shot and read variance of the sensor's light, where saturation is 1.
     """
 
     exposure_s: float | None = None
@@ -45,6 +51,7 @@ class Facts:
     orientation: int = UPRIGHT
     gamma: float | None = None
     chromaticities: tuple[float, ...] = ()
+    noise: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts as JSON can hold them."""
@@ -113,7 +120,19 @@ def raw_facts(data: bytes, other: Any = None, lens: Any = None) -> Facts:  # noq
         **_facts(tags),
         burst_id=_burst_id(tags.get(MAKER_NOTE), data),
         exif=compact_exif(tags),
+        noise=_quietly(lambda: _noise(data), ()),
     )
+
+
+def _noise(data: bytes) -> tuple[float, ...]:
+    """Return shot and read noise as a DNG's first directory tells; empty where it does not."""
+    told = read_directory(data).fields.get(NOISE_PROFILE)
+    if told is None or told.kind != DOUBLE:
+        return ()
+    numbers = struct.unpack(f"<{len(told.data) // 8}d", told.data)  # shot, read of each colour
+    shot, read = fmean(numbers[::2]), fmean(numbers[1::2])
+    sane = 0 <= shot < 1 and 0 <= read < 1 and shot + read > 0
+    return (shot, read) if sane else ()
 
 
 def _libraw_tags(other: Any, lens: Any) -> dict[int, Any]:  # noqa: ANN401

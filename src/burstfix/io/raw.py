@@ -4,6 +4,8 @@ Runs in the decoding process, so it must not import torch.
 """
 
 import io
+import math
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -13,7 +15,7 @@ import rawpy
 from burstfix.errors import InputError
 from burstfix.io.decoded import Codes, Decoded, check_size, damaged
 from burstfix.io.intact import raw_fault, tiff_images
-from burstfix.io.metadata import raw_facts
+from burstfix.io.metadata import Facts, raw_facts
 
 OLDEST_LIBRAW = (0, 22, 1)  # before it, damaged files corrupt memory
 FULL = 65535
@@ -82,11 +84,24 @@ def read_raw(data: bytes, name: str, gains: Gains | None = None) -> Decoded:
         return Decoded(
             kind="raw",
             size=codes.shape[:2],
-            facts=raw_facts(data, raw.other, raw.lens),
+            facts=_without_clipped_noise(raw_facts(data, raw.other, raw.lens), raw),
             codes=codes,
             white_balance=balance,
             black=black,
         )
+
+
+def _without_clipped_noise(facts: Facts, raw: Any) -> Facts:  # noqa: ANN401
+    """Forget the noise profile where the sensor's numbers end within it.
+
+    Noise that is cut at black has another variance than its model says, and another mean: a
+    network that was told the model would trust the mean.
+    """
+    if not facts.noise:
+        return facts
+    lowest = min(raw.black_level_per_channel)
+    room = lowest / max(raw.white_level - lowest, 1)
+    return facts if room > math.sqrt(facts.noise[1]) else replace(facts, noise=())
 
 
 def _opened(data: bytes, name: str) -> Any:  # noqa: ANN401 rawpy has no types

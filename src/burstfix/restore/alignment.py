@@ -104,7 +104,9 @@ def _align_frames(frames: Burst, options: Options, reporter: Reporter) -> Aligne
             [alignments[number].source_from_reference for number in order],
             [gains[number] for number in order],
         ),
-        descriptor=_describe([gains[number] for number in order]),
+        descriptor=_describe(
+            [frames[number] for number in order], [gains[number] for number in order]
+        ),
         order=order,
         sharpness=sharp,
         correlation=tuple(alignment.correlation for alignment in alignments),
@@ -201,7 +203,17 @@ def _exposure(metadata: Metadata) -> float | None:
     return metadata.exposure_s * metadata.iso / (metadata.aperture or 1) ** 2
 
 
-def _describe(gains: Sequence[float]) -> Tensor:
+def _describe(frames: Sequence[Frame], gains: Sequence[float]) -> Tensor:
+    """Fill the descriptor with what matching and the files tell; (1, F, D).
+
+    Noise is known of raw files that tell it. Noise and signal grow with the gain, so the shot
+    part, which is variance over signal, grows with it, and the read part with its square.
+    """
     descriptor = plain_descriptor(len(gains))
     descriptor[0, :, DESCRIPTOR.index("gain_ev")] = torch.tensor(gains).log2()
+    for number, (frame, gain) in enumerate(zip(frames, gains, strict=True)):
+        if frame.raw and frame.metadata.noise:
+            shot, read = frame.metadata.noise
+            descriptor[0, number, DESCRIPTOR.index("shot")] = shot * gain
+            descriptor[0, number, DESCRIPTOR.index("read")] = read * gain**2
     return descriptor

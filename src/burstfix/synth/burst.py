@@ -247,11 +247,14 @@ def _record(
         if choice.hot:
             own = slice(n * frames, (n + 1) * frames)
             bayer[own] = sensor.add_hot_pixels(bayer[own], settings.hot_pixels, generator)
-    developed = sensor.demosaic(bayer.clamp_max_(1)).view(light.shape)
+    lowest = torch.tensor([-choice.pedestal for choice in plan.choices], device=light.device)
+    lowest = lowest.view(count, 1, 1, 1, 1)
+    bayer = bayer.view(count, frames, 1, *bayer.shape[-2:]).clamp_max_(1).maximum(lowest)
+    developed = sensor.demosaic(bayer.flatten(0, 1)).view(light.shape)
     for n, choice in enumerate(plan.choices):
         if choice.full_colour:
             white = sensor.add_noise(exposed[n], plan.shot[n], plan.read[n], generator)
-            developed[n] = white.clamp_max_(1)
+            developed[n] = white.clamp_(-choice.pedestal, 1)
     developed *= balance * plan.drift.view(count, frames, 3, 1, 1)
     for n, choice in enumerate(plan.choices):
         if choice.correlated:

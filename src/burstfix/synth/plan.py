@@ -58,6 +58,7 @@ class BurstSettings:
     unknown_noise_share: float = 0.3  # of raw bursts whose descriptor does not tell the noise
     correlated_share: float = 0.2
     full_colour_share: float = 0.2  # no mosaic: the sensor has all colours, or a reader binned it
+    pedestal: Range = (0.0, 0.0625)  # how far below black a sensor's numbers reach
     hot_share: float = 0.1
     hot_pixels: float = 2e-4
 
@@ -91,6 +92,7 @@ class Choices:
     full_colour: bool
     hot: bool
     bracketed: bool
+    pedestal: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +143,9 @@ def draw_plan(count: int, frames: int, settings: BurstSettings, generator: torch
     white_balance, drift = _draw_colour(jpeg, frames, settings, generator)
     shift, edge = _draw_placement(count, frames, settings, generator)
     known = _chance(bursts, 1 - settings.unknown_noise_share, generator)
+    # A reader does not tell of noise that the sensor cut at black.
+    pedestal = torch.tensor([choice.pedestal for choice in choices], device=generator.device)
+    known &= pedestal > read.amax(dim=1).sqrt()
     highlights = _chance(bursts, settings.highlight_share, generator)
     return Plan(
         choices=choices,
@@ -188,6 +193,8 @@ def _draw_choices(
             full_colour=d[9] >= 1 - settings.full_colour_share,  # its noise is white: never both
             hot=d[10] < settings.hot_share,
             bracketed=d[11] < settings.bracket_share,
+            # A die that serves already: one more would redraw all bursts ever scored on.
+            pedestal=settings.pedestal[0] + d[12] * (settings.pedestal[1] - settings.pedestal[0]),
         )
         for d in dice
     ]

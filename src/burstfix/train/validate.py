@@ -140,6 +140,7 @@ def plain_settings(noise: str, blur: Blur, crop: int) -> BurstSettings:
         unknown_noise_share=0,
         correlated_share=0,
         full_colour_share=0,
+        pedestal=(1, 1),
         hot_share=0,
         jpeg_share=0,
     )
