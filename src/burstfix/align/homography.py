@@ -1,13 +1,14 @@
 """Align all frames of a burst to its reference: coarse to fine, and no finer than is right."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from burstfix.align.geometry import Matrix, corner_error, plausible, to_full, to_level
+from burstfix.align.polish import Tiles, polish
 from burstfix.align.refine import Stage, Template, refine
 from burstfix.align.start import LONGEST, coarse
 from burstfix.frame import Size
@@ -37,11 +38,13 @@ class Alignment:
         correlation: of fine detail in what both frames saw, after alignment; -1 to 1. Noise
             and different blur lower it, so compare it within a burst only.
         ok: whether the frame shows the reference's scene, there.
+        sharp: whether fine detail lies where the coarser does: neither frame is shaken much.
     """
 
     source_from_reference: Matrix
     correlation: float
     ok: bool
+    sharp: bool = False
 
 
 def reduction_for(size: Size) -> int:
@@ -53,8 +56,22 @@ def reduction_for(size: Size) -> int:
     return max(1, round(max(size) / WORKING_SIDE))
 
 
+def closer_reduction(factor: int) -> int:
+    """Return the side of the blocks over which `align_burst` wants a closer look averaged.
+
+    Args:
+        factor: side of the blocks of its other pictures, from `reduction_for`.
+    """
+    return max(1, factor // 2)
+
+
 def align_burst(
-    luminances: Sequence[Picture], reference: int, *, factor: int, size: Size
+    luminances: Sequence[Picture],
+    reference: int,
+    *,
+    factor: int,
+    size: Size,
+    closer: Callable[[int], Picture] | None = None,
 ) -> list[Alignment]:
     """Find how every frame lies to the reference.
 
@@ -67,6 +84,8 @@ def align_burst(
         reference: which frame the others are aligned to.
         factor: side of the blocks in pixels, from `reduction_for`.
         size: (height, width) of the full pictures.
+        closer: reads the luminance of a frame, by its number, averaged over blocks of
+            `closer_reduction(factor)` pixels. Asked only for frames that proved sharp.
 
     Returns:
         One alignment a frame; the reference's is the identity.
@@ -80,10 +99,33 @@ def align_burst(
             found.append(aligner.align(luminance))
     fitting = sorted((each for each in found if each.ok), key=lambda each: -each.correlation)
     starts = [other.source_from_reference for other in fitting[:STARTS]]
-    return [
+    found = [
         alignment if alignment.ok or not starts else aligner.align(luminances[index], starts)
         for index, alignment in enumerate(found)
     ]
+    return found if closer is None else _look_closer(found, reference, closer, factor, size)
+
+
+def _look_closer(
+    found: Sequence[Alignment],
+    reference: int,
+    closer: Callable[[int], Picture],
+    factor: int,
+    size: Size,
+) -> list[Alignment]:
+    """Polish the homographies of sharp frames, where that moves them by little."""
+    by = closer_reduction(factor)
+    polished = list(found)
+    tiles: Tiles | None = None
+    for index, alignment in enumerate(found):
+        if index == reference or not alignment.sharp:
+            continue
+        tiles = tiles or Tiles(closer(reference))
+        before = alignment.source_from_reference
+        after = to_full(polish(tiles, closer(index), to_level(before, by)), by)
+        if corner_error(after, before, size) < SHARP_MOVE * factor:  # a NaN is not
+            polished[index] = replace(alignment, source_from_reference=after)
+    return polished
 
 
 class _Aligner:
@@ -139,9 +181,11 @@ class _Aligner:
         correlation, chance = template.correlation(prepared, level)
         if correlation < max(MIN_CORRELATION, SIGNIFICANT * chance):
             return Alignment(np.eye(3), correlation, False)
-        return Alignment(to_full(self._sharpen(picture, level), self.factor), correlation, True)
+        finer = self._sharpen(picture, level)
+        best = level if finer is None else finer
+        return Alignment(to_full(best, self.factor), correlation, True, finer is not None)
 
-    def _sharpen(self, picture: Picture, level: Matrix) -> Matrix:
+    def _sharpen(self, picture: Picture, level: Matrix) -> Matrix | None:
         """Use finer detail too, where it agrees with the coarser: the frames are sharp then.
 
         Blur that differs draws fine detail to the brightest part of its path, away from the
@@ -150,7 +194,7 @@ class _Aligner:
         finer = refine(self.sharp, self.sharp.prepare(picture), level)
         size = (picture.shape[0], picture.shape[1])
         agrees = np.isfinite(finer).all() and corner_error(finer, level, size) < SHARP_MOVE
-        return finer if agrees else level
+        return finer if agrees else None
 
 
 def shrink(luminance: Picture, by: int) -> Picture:

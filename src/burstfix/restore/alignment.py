@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from burstfix.align.exposure import exposure_gain
-from burstfix.align.homography import Alignment, align_burst, reduction_for
+from burstfix.align.homography import Alignment, align_burst, closer_reduction, reduction_for
 from burstfix.align.sharpness import sharpness
 from burstfix.align.warp import AlignedBurst
 from burstfix.backends.base import DESCRIPTOR, plain_descriptor
@@ -123,9 +123,15 @@ def _align(
     options: Options,
 ) -> tuple[int, list[Alignment]]:
     """Align to the reference asked for, or to the sharpest that most others fit."""
+
+    def closer(number: int) -> Picture:
+        return reduced_luminance(frames[number].pixels, closer_reduction(factor)).numpy()
+
     tried: list[tuple[int, list[Alignment]]] = []
     for reference in _candidates(sharp, options):
-        alignments = align_burst(luminances, reference, factor=factor, size=frames[0].size)
+        alignments = align_burst(
+            luminances, reference, factor=factor, size=frames[0].size, closer=closer
+        )
         tried.append((reference, alignments))
         if _fitting(alignments) > len(frames) / 2:
             break
