@@ -8,6 +8,7 @@ never find one, begins where burstfix's coarse search ends.
 """
 
 import argparse
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,13 +19,15 @@ import cv2
 import numpy as np
 import torch
 from bursts import load_photos
-from common import mean_and_spread, print_table, write_result
+from common import RESULTS, commit, mean_and_spread, print_table, write_result
 from numpy.typing import NDArray
 
 from burstfix.align.geometry import Matrix, corner_error, to_full
-from burstfix.align.homography import align_burst, reduction_for, shrink
+from burstfix.align.homography import align_burst, closer_reduction, reduction_for, shrink
+from burstfix.align.sampling import project, sample
 from burstfix.align.start import LONGEST, coarse
 from burstfix.color import LUMA, SRGB, encode
+from burstfix.frame import Box
 from burstfix.io.store import StoredCodes
 from burstfix.synth.psf import random_walk_psfs
 
@@ -64,8 +67,9 @@ class Scene:
     def takes(self, blur: str, noise: float) -> Iterator[Codes]:
         """Take the frames, sRGB-coded; (H, W) uint8 each."""
         for number, (view, psf) in enumerate(zip(self.views, self.psfs, strict=True)):
-            flags = cv2.INTER_LANCZOS4 | cv2.WARP_INVERSE_MAP
-            light = cv2.warpPerspective(self.canvas, view, SIZE[::-1], flags=flags)
+            # OpenCV's warp rounds positions to 1/32 pixel: that moved corners by 0.005 pixel.
+            canvas = torch.from_numpy(self.canvas)[None]
+            light = sample(canvas, *project(view, Box.whole(SIZE)))[0].numpy()
             if blur == "mixed":
                 light = cv2.filter2D(light, -1, psf[::-1, ::-1], borderType=cv2.BORDER_REFLECT_101)
             light += np.random.default_rng(number).normal(0, noise, SIZE).astype(np.float32)
@@ -80,11 +84,11 @@ def main() -> None:
     methods: dict[str, Align] = {"OpenCV features + MAGSAC, 1/4": features}
     methods["OpenCV ECC multi-scale"] = ecc_multi_scale
     results: list[dict[str, Any]] = []
-    for blur in BLURS:
-        for noise in NOISES:
+    for blur in options.blur:
+        for noise in options.noise:
             rows = [
                 row
-                for seed in range(options.scenes)
+                for seed in range(0 if options.only_slow else options.scenes)
                 for row in _measure(make_scene(photos, options.frames, seed), blur, noise, methods)
             ]
             if not options.skip_slow:
@@ -92,6 +96,7 @@ def main() -> None:
                 rows += list(_measure(scene, blur, noise, {"OpenCV ECC, full": ecc_full}))[1:]
             results += [{"blur": blur, "noise": noise, **row} for row in rows]
             _print(blur, noise, rows)
+    results = _kept(options) + results
     print(f"JSON: {write_result('alignment', options, {'frames': results})}")
 
 
@@ -101,8 +106,23 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--frames", type=int, default=4, help="frames beside the reference")
     parser.add_argument("--scenes", type=int, default=2)
     parser.add_argument("--skip-slow", action="store_true", help="no ECC at full resolution")
+    parser.add_argument("--only-slow", action="store_true", help="nothing else but that")
+    parser.add_argument("--blur", nargs="+", choices=BLURS, default=BLURS)
+    parser.add_argument("--noise", nargs="+", type=float, choices=NOISES, default=NOISES)
+    parser.add_argument("--add", action="store_true", help="to the figures in the JSON file")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     return parser.parse_args()
+
+
+def _kept(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Return what the JSON file holds already, if it is to be added to."""
+    path: Path = options.json or RESULTS / "alignment.json"
+    if not options.add or not path.exists():
+        return []
+    document = json.loads(path.read_text())
+    if document["commit"] != commit():
+        raise SystemExit(f"{path} was measured at another commit: measure all rows anew.")
+    return list(document["frames"])
 
 
 def make_scene(photos: dict[str, torch.Tensor], frames: int, seed: int) -> Scene:
@@ -155,7 +175,13 @@ def _measure(
     start = time.perf_counter()
     luminances = [pixels.reduced_luminance(factor).numpy() for pixels in stored]
     reduced = time.perf_counter()
-    found = align_burst(luminances, 0, factor=factor, size=SIZE)
+    found = align_burst(
+        luminances,
+        0,
+        factor=factor,
+        size=SIZE,
+        closer=lambda number: stored[number].reduced_luminance(closer_reduction(factor)).numpy(),
+    )
     end = time.perf_counter()
     seconds = (end - reduced) / (len(codes) - 1) + (reduced - start) / len(codes)
     for number, alignment in enumerate(found[1:], start=1):
