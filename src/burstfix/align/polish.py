@@ -9,8 +9,6 @@ meet those of the other. Each tile has a brightness and contrast of its own, so 
 exposure and tone curve need no model; what moved or was clipped counts little or nothing.
 """
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 import torch
@@ -25,6 +23,7 @@ from burstfix.frame import Size
 Picture = NDArray[np.float32]
 
 TILE = 32  # side in pixels
+AT_ONCE = 128  # tiles, whose pixels stay in the cache
 SHARE = 0.5  # of the tiles, those with the strongest slopes; the rest would add little
 SIGMA = 0.7  # Gaussian that smooths both pictures, in pixels
 NEAR = 4  # pixels at the border that are not compared
@@ -60,21 +59,26 @@ class Tiles:
         middle = np.float64((TILE - 1) / 2)
         self.basis = self._basis(lefts + middle, tops + middle)
 
-    def read(self, luminance: Picture, frame_from_reference: Matrix) -> Tensor:
-        """Return what a frame shows where the tiles lie; (T, TILE + 2, TILE + 2), NaN if unknown.
+    def read(self, light: Picture, frame_from_reference: Matrix, some: slice) -> Tensor:
+        """Return what a frame shows where tiles lie; (t, TILE + 2, TILE + 2), NaN if unknown.
 
         Args:
-            luminance: of the frame; (h, w).
+            light: of the frame, from `_prepare`; (h, w).
             frame_from_reference: in pixels of these pictures.
+            some: which tiles.
         """
-        m = frame_from_reference
-        scale = 1 / (m[2, 0] * self.x + (m[2, 1] * self.y + m[2, 2]))
-        x = (m[0, 0] * self.x + (m[0, 1] * self.y + m[0, 2])) * scale
-        y = (m[1, 0] * self.x + (m[1, 1] * self.y + m[1, 2])) * scale
-        rows = (-1, TILE + 2)
-        source = torch.from_numpy(_prepare(luminance))[None]
-        found = sample(source, torch.from_numpy(x.reshape(rows)), torch.from_numpy(y.reshape(rows)))
-        return found.reshape(self.light.shape)
+        m, x, y = frame_from_reference, self.x[some], self.y[some]
+        scale = 1 / (m[2, 0] * x + (m[2, 1] * y + m[2, 2]))
+        along = (m[0, 0] * x + (m[0, 1] * y + m[0, 2])) * scale
+        down = (m[1, 0] * x + (m[1, 1] * y + m[1, 2])) * scale
+        # Only the rows that are needed: the less memory is touched, the sooner it is done.
+        first, last = np.clip((down.min() - NEAR, down.max() + NEAR), 0, light.shape[0] - 1)
+        top = int(first)
+        down -= top
+        band = torch.from_numpy(light[top : int(last) + 1])[None]
+        across = torch.from_numpy(along.reshape(-1, TILE + 2))
+        found = sample(band, across, torch.from_numpy(down.reshape(-1, TILE + 2)))
+        return found.reshape(along.shape)
 
     def normal_from_level(self) -> Matrix:
         """Return what takes pixels to units of half the diagonal about the centre."""
@@ -108,8 +112,13 @@ def polish(tiles: Tiles, luminance: Picture, frame_from_reference: Matrix) -> Ma
     """
     if len(tiles.basis) < FEWEST_TILES:
         return np.full((3, 3), np.nan)
-    seen = tiles.read(luminance, frame_from_reference)
-    unknowns = _fit(_sums(tiles.light, seen), tiles.basis)
+    light = _prepare(luminance)
+    parts = []
+    for start in range(0, len(tiles.basis), AT_ONCE):
+        some = slice(start, start + AT_ONCE)
+        parts.append(_sums(tiles.light[some], tiles.read(light, frame_from_reference, some)))
+    sums, seen = (np.concatenate(part) for part in zip(*parts, strict=True))
+    unknowns = _fit(sums, seen, tiles.basis)
     normal = tiles.normal_from_level()
     move = np.eye(3) + np.append(unknowns, 0).reshape(3, 3)
     matrix = frame_from_reference @ np.linalg.inv(np.linalg.inv(normal) @ move @ normal)
@@ -139,51 +148,29 @@ def _strongest(light: Picture) -> NDArray[np.intp]:
     return np.sort(np.argsort(-means, kind="stable")[:count])
 
 
-@dataclass(frozen=True)
-class _Sums:
-    """What a fit needs of T tiles: sums over each, once brightness and contrast are taken off.
+def _sums(reference: Tensor, frame: Tensor) -> tuple[Matrix, Matrix]:
+    """Reduce each tile's pixels to the sums that a fit needs.
 
     Args:
-        inner: products of the slopes along x and y of one frame with those of the other; (T, 2, 2).
-        right: products of the mean slopes with the frames' difference; (T, 2).
-        difference: squares of the difference; (T,).
-        power: squares of the slopes, noise and all; (T,).
-        seen: how many pixels were compared; (T,).
-    """
-
-    inner: Matrix
-    right: Matrix
-    difference: Matrix
-    power: Matrix
-    seen: Matrix
-
-
-def _sums(reference: Tensor, frame: Tensor) -> _Sums:
-    """Reduce each tile's pixels to sums.
-
-    Args:
-        reference: its tiles with a pixel more on each side; (T, TILE + 2, TILE + 2).
+        reference: its tiles with a pixel more on each side; (t, TILE + 2, TILE + 2).
         frame: the same of the frame.
+
+    Returns:
+        Products of the reference's slopes along x and y, the frame's, and the frames' difference,
+        summed once brightness and contrast are fitted and taken off, (t, 5, 5); and how many
+        pixels were compared, (t,).
     """
     mean = ((reference + frame) * 0.5)[:, 1:-1, 1:-1]
     difference = (frame - reference)[:, 1:-1, 1:-1]
     rows = torch.stack(
         (*_slopes(reference), *_slopes(frame), difference, mean, torch.ones_like(mean)), dim=1
     )
-    known = torch.isfinite(rows).all(dim=1)
+    known = torch.isfinite(rows[:, :5].sum(dim=1))
     flat = rows.masked_fill_(~known[:, None], 0).flatten(2)
     gram = (flat @ flat.mT).double().numpy()
     cross, own = gram[:, 5:, :5], gram[:, 5:, 5:] + 1e-6 * np.eye(2)
     sums = gram[:, :5, :5] - cross.transpose(0, 2, 1) @ np.linalg.solve(own, cross)
-    # One frame's slopes by its own would count the noise as detail: steps would fall short.
-    inner = sums[:, :2, 2:4]
-    return _Sums(
-        inner=(inner + inner.transpose(0, 2, 1)) / 2,
-        right=(sums[:, :2, 4] + sums[:, 2:4, 4]) / 2,
-        difference=sums[:, 4, 4],
-        power=np.trace(sums[:, :4, :4], axis1=1, axis2=2) / 2,
-        seen=known.sum(dim=(1, 2)).double().numpy(),
-    )
+    return np.asarray(sums), known.sum(dim=(1, 2)).double().numpy()
 
 
 def _slopes(tiles: Tensor) -> tuple[Tensor, Tensor]:
@@ -193,29 +180,34 @@ def _slopes(tiles: Tensor) -> tuple[Tensor, Tensor]:
     return right, down
 
 
-def _fit(sums: _Sums, basis: Matrix) -> NDArray[np.float64]:
+def _fit(sums: Matrix, seen: Matrix, basis: Matrix) -> NDArray[np.float64]:
     """Fit a homography's 8 unknowns to all tiles; least squares, weighed by noise and by fit.
 
     Args:
-        sums: of the tiles.
+        sums: from `_sums`; (T, 5, 5).
+        seen: how many pixels they sum; (T,).
         basis: how far the unknowns move each tile, in pixels; (T, 2, 8).
 
     Returns:
         The unknowns; NaN where the tiles do not determine them.
     """
-    usable = sums.seen > SEEN * TILE**2
+    usable = seen > SEEN * TILE**2
     if np.count_nonzero(usable) < FEWEST_TILES:
         return np.full(basis.shape[2], np.nan)
+    # One frame's slopes by its own would count the noise as detail: steps would fall short.
+    inner = (sums[:, :2, 2:4] + sums[:, 2:4, :2]) / 2
+    right = (sums[:, :2, 4] + sums[:, 2:4, 4]) / 2
+    power = np.trace(sums[:, :4, :4], axis1=1, axis2=2) / 2 + 1e-12
     # Noise, and what moved in a tile or lost focus; where nothing is seen, the weight is 0.
-    variance = sums.difference / np.maximum(sums.seen, 1)
+    variance = sums[:, 4, 4] / np.maximum(seen, 1)
     steady = usable / (variance + 0.1 * np.median(variance[usable]) + 1e-12)
     weight = steady
     for _ in range(ROUNDS):
-        weighted = basis.transpose(0, 2, 1) @ (sums.inner * weight[:, None, None])
-        side = np.einsum("tia,ti,t->a", basis, sums.right, weight)
+        weighted = basis.transpose(0, 2, 1) @ (inner * weight[:, None, None])
+        side = np.einsum("tia,ti,t->a", basis, right, weight)
         unknowns = _solve((weighted @ basis).sum(axis=0), side)
-        left = sums.right - np.einsum("tij,tja,a->ti", sums.inner, basis, unknowns)
-        misfit = np.square(left).sum(axis=1) * steady / (sums.power + 1e-12)
+        left = right - np.einsum("tij,tja,a->ti", inner, basis, unknowns)
+        misfit = np.square(left).sum(axis=1) * steady / power
         weight = steady / (1 + misfit / (ROBUST**2 * np.median(misfit[usable]) + 1e-12))
     return unknowns
 
