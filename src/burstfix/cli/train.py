@@ -24,6 +24,7 @@ Examples:
 """
 TELL_EVERY_S = 15.0
 FEW = 100  # photographs
+QUICK_MINUTES = 15
 
 
 @app.callback()
@@ -41,8 +42,13 @@ def burst(
         Path, typer.Option("--output", "-o", help="Weights file to write.", show_default=False)
     ],
     recipe: Annotated[
-        str, typer.Option("--recipe", help="set-burst, aittala-burst, ..., or a .toml file.")
-    ] = "set-burst",
+        str | None,
+        typer.Option(
+            "--recipe",
+            help="A name as wieschollek-burst, or a .toml file. [default: set-burst; on a CPU for "
+            "up to 15 minutes set-burst-quick; with --resume the checkpoint's]",
+        ),
+    ] = None,
     minutes: Annotated[
         float, typer.Option("--minutes", min=0.1, help="Over all sittings; the schedule obeys it.")
     ] = 60.0,
@@ -65,12 +71,18 @@ def burst(
     from burstfix import device as devices
     from burstfix.cli.console import Terminal
     from burstfix.io.photos import read_photos
+    from burstfix.train.checkpoint import read_recipe_of
     from burstfix.train.config import read_recipe
     from burstfix.train.loop import Budget, train
 
     terminal = Terminal(quiet=quiet)
     _check(output, resume, begin_from)
-    chosen, plan = devices.choose(device), read_recipe(recipe)
+    chosen = devices.choose(device)
+    if recipe is None and resume is not None:
+        plan = read_recipe_of(resume)
+    else:
+        quick = chosen.type == "cpu" and minutes <= QUICK_MINUTES
+        plan = read_recipe(recipe or ("set-burst-quick" if quick else "set-burst"))
     photos = read_photos(data)
     _introduce(photos, plan, terminal)
     terminal.say(f"Training {plan.backend} for {minutes:g} minutes on {chosen}; Ctrl-C saves.")
