@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,15 +13,21 @@ from made import MadeBurst
 from PIL import Image
 
 from burstfix import Options, align_frames, read_frame, restore_burst
+from burstfix.backends import find
 from burstfix.errors import DeviceError, InputError, OutputError
 from burstfix.frame import Metadata, TensorPixels
 from burstfix.restore.report import Reporter
+from burstfix.weights import Card, save
 
 
 class Messages(Reporter):
     def __init__(self) -> None:
         self.warnings: list[str] = []
         self.stages: list[tuple[str, int]] = []
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
 
     def stage(self, name: str, steps: int) -> None:
         self.stages.append((name, steps))
@@ -52,6 +58,21 @@ def test_stages_are_told_in_order(made_burst: MadeBurst, tmp_path: Path) -> None
     restore_burst(made_burst.paths, tmp_path / "out.png", reporter=messages)
     assert [name for name, _ in messages.stages] == ["decode", "align", "fuse", "write"]
     assert messages.stages[0][1] == 5
+
+
+def test_what_becomes_of_an_odd_number_of_frames_is_told(
+    made_burst: MadeBurst, tmp_path: Path
+) -> None:
+    backend = find("wieschollek")
+    config = backend.config(hidden=0.01, stride=16)
+    weights = tmp_path / "w.safetensors"
+    save(backend.build(config), Card(backend="wieschollek", config=asdict(config)), weights)
+    messages = Messages()
+    options = Options(weights=weights, settings={"stride": "11"})
+    report = restore_burst(made_burst.paths, tmp_path / "out.png", options, messages)
+    assert report.backend == "wieschollek"
+    assert "5 frames are repeated to make 14." in messages.notes
+    assert b"stride=11" in (tmp_path / "out.png").read_bytes()  # in the XMP
 
 
 def test_a_frame_at_half_the_exposure_is_matched(made_burst: MadeBurst, tmp_path: Path) -> None:
