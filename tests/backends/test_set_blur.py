@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -193,3 +194,25 @@ def test_every_weight_gets_a_gradient_where_blur_is_estimated() -> None:
     (result.square().mean() + found.log_psfs.square().mean()).backward()
     silent = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
     assert not silent
+
+
+def test_weights_without_blur_grow_and_restore_nearly_as_before() -> None:
+    torch.manual_seed(1)
+    plain = SetNetwork(replace(SMALL, blur_widths=())).eval()
+    for parameter in plain.parameters():
+        parameter.data += 0.02 * torch.randn_like(parameter)
+    grown = SetNetwork(SMALL).eval()
+    grown.adopt(plain.state_dict())
+    burst, seen, descriptor = random_burst(4, (CELL, CELL))
+    with torch.inference_mode():
+        before, after = plain(burst, seen, descriptor), grown(burst, seen, descriptor)
+        _, found = grown.restore_and_explain(burst, seen, descriptor)
+    assert found is not None
+    farthest = (found.pictures[:, :] - before[:, None]).abs().amax()
+    assert (after - before).abs().amax() < 0.1 * farthest + 1e-4
+
+
+def test_weights_of_other_widths_are_refused() -> None:
+    other = SetNetwork(replace(SMALL, frame_widths=(16, 8, 8, 8), blur_widths=()))
+    with pytest.raises(RuntimeError):
+        SetNetwork(SMALL).adopt(other.state_dict())

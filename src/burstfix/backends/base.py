@@ -1,6 +1,6 @@
 """What every backend promises: a network, its contract, and how it is built."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -153,6 +153,14 @@ class Network(nn.Module):
 
         Training calls it once, in fp32 and without gradients. The default keeps the weights.
         """
+
+    def adopt(self, state: Mapping[str, Tensor]) -> None:
+        """Begin with trained weights, as of `state_dict`; a network may grow from a smaller one.
+
+        Raises:
+            RuntimeError: they are of another network.
+        """
+        self.load_state_dict(dict(state))
 
     def remark(self, frames: int) -> str:
         """Tell a curious user how so many frames are served; empty where all are used alike."""

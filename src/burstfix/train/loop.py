@@ -149,15 +149,13 @@ def _begin_from(run: Run, path: Path) -> None:
     """Take weights from a file, and smaller steps: large ones would undo what they have learned."""
     network, card = weights.load(path)
     wanted = find(run.recipe.backend).config(**run.recipe.network)
-    if card.backend != run.recipe.backend or network.state_dict().keys() != (
-        run.network.state_dict().keys()
-    ):
+    if card.backend != run.recipe.backend:
         raise WeightsError(
             f"{path} holds weights of {card.backend}, but the recipe trains {run.recipe.backend}.",
             "Give weights and a recipe of one network.",
         )
     try:
-        run.network.load_state_dict(network.state_dict())
+        run.network.adopt(network.state_dict())
     except RuntimeError as error:
         raise WeightsError(
             f"{path} has another config than the recipe: {dict(card.config)}, not {wanted}.",

@@ -1,6 +1,7 @@
 """The whole of `set`: frames in any order, fused and corrected."""
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from burstfix.backends.set.code import to_code, to_light
 from burstfix.backends.set.config import FLOORS, SCALES, Config
 from burstfix.backends.set.frames import FrameNet
 from burstfix.backends.set.fusion import Fusion
-from burstfix.backends.set.trunk import Trunk
+from burstfix.backends.set.trunk import GROWING, Trunk
 from burstfix.backends.set.wiener import MARGIN, deblur
 
 _MOST = 6.0  # of what the logarithm of a weight or a floor is changed by
@@ -78,6 +79,15 @@ class SetNetwork(Network):
         ratios = floors.clamp(-_MOST, _MOST).exp() * torch.tensor(FLOORS, device=floors.device)
         pictures = deblur(burst.float(), psfs.exp(), weight, ratios)
         return Explanation(psfs.view(len(burst), -1, *psfs.shape[1:]), pictures)
+
+    def adopt(self, state: Mapping[str, Tensor]) -> None:
+        """Begin with trained weights; those without blur grow, and restore as before at first."""
+        grown = dict(state)
+        if self.blur is not None and not any(name.startswith("blur.") for name in state):
+            own = self.state_dict()
+            grown |= {name: value for name, value in own.items() if name.startswith("blur.")}
+            grown |= self.trunk.grow({name: state[f"trunk.{name}"] for name in GROWING})
+        super().adopt(grown)
 
     def frame_weights(self, burst: Tensor, seen: Tensor, descriptor: Tensor) -> Tensor:
         """Tell each frame's share of the fused pictures; as `Network.frame_weights`."""

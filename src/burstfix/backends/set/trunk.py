@@ -1,5 +1,6 @@
 """The part of `set` that corrects the fused picture; it runs once, whatever the frames."""
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import cast
 
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 from burstfix.backends.set.blocks import double, down, normalise, stack, up
 from burstfix.backends.set.config import FLOORS, Config
 
+GROWING = ("stem.weight", "head.weight", "head.bias")  # what deblurred pictures make larger
+_TRUSTED = 4.0  # logit of the fused picture where blur is not known yet: 95 % of it
 _GAIN = 0.1  # of the correction: its size, else a first step of training overshoots by far
 
 
@@ -19,6 +22,7 @@ class Trunk(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         widths = config.trunk_widths
+        self.heads = config.heads
         deblurred = len(FLOORS) if config.blur_widths else 0
         fan_in = 12 * (config.heads + deblurred)
         self.stem = nn.Conv2d(fan_in + 2 * config.frame_widths[0], widths[0], 3, padding=1)
@@ -41,6 +45,25 @@ class Trunk(nn.Module):
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
         if choices:  # blur is not known yet: rather the fused picture
             nn.init.constant_(cast(nn.Parameter, self.head.bias)[12:16], 2.0)
+
+    def grow(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Widen weights of a trunk without deblurred pictures, so that these have no effect yet.
+
+        Args:
+            state: the weights named in `GROWING`.
+
+        Returns:
+            The same in this trunk's shapes, by their names in the whole network.
+        """
+        fused, old = 12 * self.heads, state["stem.weight"]
+        stem = torch.zeros_like(self.stem.weight)
+        stem[:, :fused] = old[:, :fused]
+        stem[:, fused - old.shape[1] :] = old[:, fused:]
+        weight = torch.zeros_like(self.head.weight)
+        bias = torch.zeros(len(weight), device=weight.device)
+        weight[:12], bias[:12] = state["head.weight"], state["head.bias"]
+        bias[12:16] = _TRUSTED
+        return {"trunk.stem.weight": stem, "trunk.head.weight": weight, "trunk.head.bias": bias}
 
     def forward(self, pictures: Tensor, shared: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Correct the fused picture.
