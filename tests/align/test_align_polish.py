@@ -17,7 +17,7 @@ OFF = hand_shake(SIZE, degrees=0.01, right=0.06, down=-0.05, keystone=0.0001)
 def polished(reference: np.ndarray, frame: np.ndarray) -> float:
     """Return the error that is left of one between 0.05 and 0.2 pixel."""
     assert corner_error(TRUTH @ OFF, TRUTH, SIZE) > 0.05
-    return corner_error(polish(Tiles(reference), frame, TRUTH @ OFF), TRUTH, SIZE)
+    return corner_error(polish(Tiles.of(reference), frame, TRUTH @ OFF), TRUTH, SIZE)
 
 
 @pytest.mark.parametrize(("noise", "limit"), [(0.0, 0.008), (0.01, 0.02), (0.03, 0.05)])
@@ -32,7 +32,7 @@ def test_noise_in_the_slopes_does_not_hold_a_frame_back() -> None:
     off = hand_shake(big.size, degrees=0, right=0.1, down=-0.1)
     ends = [
         polish(
-            Tiles(big.take(np.eye(3), noise=0.1, seed=2 * n)),
+            Tiles.of(big.take(np.eye(3), noise=0.1, seed=2 * n)),
             big.take(np.eye(3), noise=0.1, seed=2 * n + 1),
             off,
         )
@@ -66,16 +66,16 @@ def test_clipped_light_is_left_out(camera: Camera) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (30, 200), (96, 96)])
 def test_small_pictures_are_not_judged(camera: Camera, size: tuple[int, int]) -> None:
     small = camera.take(np.eye(3))[: size[0], : size[1]].copy()
-    assert np.isnan(polish(Tiles(small), small, np.eye(3))).all()
+    assert np.isnan(polish(Tiles.of(small), small, np.eye(3))).all()
 
 
 def test_a_clipped_frame_is_not_judged(camera: Camera) -> None:
-    tiles = Tiles(camera.take(np.eye(3)))
+    tiles = Tiles.of(camera.take(np.eye(3)))
     assert np.isnan(polish(tiles, np.ones(SIZE, np.float32), np.eye(3))).all()
 
 
 def test_a_blank_frame_gives_an_answer() -> None:
-    tiles = Tiles(np.full(SIZE, 0.3, np.float32))
+    tiles = Tiles.of(np.full(SIZE, 0.3, np.float32))
     found = polish(tiles, np.full(SIZE, 0.3, np.float32), np.eye(3))
     assert corner_error(found, np.eye(3), SIZE) < 1e-3
 
@@ -115,7 +115,7 @@ def test_shaken_frames_get_no_closer_look(camera: Camera) -> None:
 def test_positions_are_right_at_any_reduction() -> None:
     big = make_camera((960, 1280), seed=4)
     view = hand_shake(big.size, degrees=1, right=20.3, down=-12.6, keystone=0.005)
-    tiles = Tiles(shrink(big.take(np.eye(3)), 2))
+    tiles = Tiles.of(shrink(big.take(np.eye(3)), 2))
     truth = np.linalg.inv(view)
     found = polish(tiles, shrink(big.take(view), 2), to_level(truth, 2))
     assert corner_error(to_full(found, 2), truth, big.size) < 0.02

@@ -120,7 +120,7 @@ def _look_closer(
     for index, alignment in enumerate(found):
         if index == reference or not alignment.sharp:
             continue
-        tiles = tiles or Tiles(closer(reference))
+        tiles = tiles or Tiles.of(closer(reference))
         before = alignment.source_from_reference
         after = to_full(polish(tiles, closer(index), to_level(before, by)), by)
         if corner_error(after, before, size) < SHARP_MOVE * factor:  # a NaN is not

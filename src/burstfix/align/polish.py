@@ -9,23 +9,26 @@ meet those of the other. Each tile has a brightness and contrast of its own, so 
 exposure and tone curve need no model; what moved or was clipped counts little or nothing.
 """
 
+from dataclasses import dataclass
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from burstfix.align.geometry import Matrix
-from burstfix.align.sampling import sample
-from burstfix.align.smooth import CLIPPED
-from burstfix.frame import Size
+from burstfix.align.geometry import Matrix, apply
+from burstfix.align.sampling import project, sample
+from burstfix.align.smooth import CLIPPED, slopes
+from burstfix.frame import Box, Size
 
 Picture = NDArray[np.float32]
 
+SIGMA = 1.2  # Gaussian that smooths both pictures, in pixels; less lets aliases through
+STRIDE = 2  # every second pixel of a row and column is compared: so smooth, they tell nearly all
 TILE = 32  # side in pixels
-AT_ONCE = 128  # tiles, whose pixels stay in the cache
-SHARE = 0.5  # of the tiles, those with the strongest slopes; the rest would add little
-SIGMA = 0.7  # Gaussian that smooths both pictures, in pixels
+ROWS_AT_ONCE = 4  # of tiles: what is computed of them stays in the cache
 NEAR = 4  # pixels at the border that are not compared
 FEWEST_TILES = 24
 SEEN = 0.25  # share of a tile that must be comparable
@@ -33,70 +36,37 @@ ROUNDS = 3  # of weighing tiles by how well they fit
 ROBUST = 3.0  # misfits, in typical ones, that count half of what they say
 
 
+@dataclass(frozen=True)
 class Tiles:
-    """The reference's tiles, ready to compare frames with.
+    """The reference, ready to compare frames with.
 
     Args:
-        luminance: linear light of the reference, averaged over blocks; (h, w).
+        planes: of the whole picture, from `_prepare`; (3, h, w).
     """
 
-    def __init__(self, luminance: Picture) -> None:
-        self.size: Size = (luminance.shape[0], luminance.shape[1])
+    planes: Tensor
+
+    @classmethod
+    def of(cls, luminance: Picture) -> "Tiles":
+        """Prepare a reference, linear light averaged over blocks; (h, w)."""
+        return cls(_prepare(luminance))
+
+    @property
+    def size(self) -> Size:
+        """(height, width) of the picture."""
+        return self.planes.shape[1], self.planes.shape[2]
+
+    def bands(self) -> list[Box]:
+        """Return boxes of whole tiles, one below the other."""
+        height, width = self.size
         rows, columns = ((side - 2 * NEAR) // TILE for side in self.size)
-        down, right = (
-            (side - count * TILE) // 2
-            for side, count in zip(self.size, (rows, columns), strict=True)
-        )
-        tops = np.repeat(np.arange(rows) * TILE + down, columns)
-        lefts = np.tile(np.arange(columns) * TILE + right, rows)
-        light = _prepare(luminance)
-        chosen = _strongest(light[down : down + rows * TILE, right : right + columns * TILE])
-        tops, lefts = tops[chosen], lefts[chosen]
-        reach = np.arange(-1, TILE + 1)  # a pixel more on each side, for the slopes
-        self.x = (lefts[:, None, None] + reach[None, None, :]).astype(np.float64)
-        self.y = (tops[:, None, None] + reach[None, :, None]).astype(np.float64)
-        self.light = torch.from_numpy(light[self.y.astype(int), self.x.astype(int)])
-        middle = np.float64((TILE - 1) / 2)
-        self.basis = self._basis(lefts + middle, tops + middle)
-
-    def read(self, light: Picture, frame_from_reference: Matrix, some: slice) -> Tensor:
-        """Return what a frame shows where tiles lie; (t, TILE + 2, TILE + 2), NaN if unknown.
-
-        Args:
-            light: of the frame, from `_prepare`; (h, w).
-            frame_from_reference: in pixels of these pictures.
-            some: which tiles.
-        """
-        m, x, y = frame_from_reference, self.x[some], self.y[some]
-        scale = 1 / (m[2, 0] * x + (m[2, 1] * y + m[2, 2]))
-        along = (m[0, 0] * x + (m[0, 1] * y + m[0, 2])) * scale
-        down = (m[1, 0] * x + (m[1, 1] * y + m[1, 2])) * scale
-        # Only the rows that are needed: the less memory is touched, the sooner it is done.
-        first, last = np.clip((down.min() - NEAR, down.max() + NEAR), 0, light.shape[0] - 1)
-        top = int(first)
-        down -= top
-        band = torch.from_numpy(light[top : int(last) + 1])[None]
-        across = torch.from_numpy(along.reshape(-1, TILE + 2))
-        found = sample(band, across, torch.from_numpy(down.reshape(-1, TILE + 2)))
-        return found.reshape(along.shape)
-
-    def normal_from_level(self) -> Matrix:
-        """Return what takes pixels to units of half the diagonal about the centre."""
-        height, width = self.size
-        half = np.hypot(height, width) / 2
-        across, down = (width - 1) / 2 / half, (height - 1) / 2 / half
-        rows = [[1 / half, 0, -across], [0, 1 / half, -down], [0, 0, 1]]
-        return np.array(rows, dtype=np.float64)
-
-    def _basis(self, x: Matrix, y: Matrix) -> Matrix:
-        """Return how far each of 8 unknowns moves the tiles' centres, in pixels; (T, 2, 8)."""
-        height, width = self.size
-        half = np.hypot(height, width) / 2
-        x, y = (x - (width - 1) / 2) / half, (y - (height - 1) / 2) / half
-        one, none = np.ones_like(x), np.zeros_like(x)
-        right = np.stack((x, y, one, none, none, none, -x * x, -x * y), axis=-1)
-        down = np.stack((none, none, none, x, y, one, -x * y, -y * y), axis=-1)
-        return np.asarray(np.stack((right, down), axis=1) * half)
+        top, left = (height - rows * TILE) // 2, (width - columns * TILE) // 2
+        ends = [*range(0, rows, ROWS_AT_ONCE), max(rows, 0)]
+        return [
+            Box(top + begin * TILE, left, top + end * TILE, left + columns * TILE)
+            for begin, end in pairwise(ends)
+            if columns > 0
+        ]
 
 
 def polish(tiles: Tiles, luminance: Picture, frame_from_reference: Matrix) -> Matrix:
@@ -110,74 +80,109 @@ def polish(tiles: Tiles, luminance: Picture, frame_from_reference: Matrix) -> Ma
     Returns:
         The same, improved; NaN where too few tiles can be compared.
     """
-    if len(tiles.basis) < FEWEST_TILES:
+    bands = tiles.bands()
+    if not bands:
         return np.full((3, 3), np.nan)
-    light = _prepare(luminance)
-    parts = []
-    for start in range(0, len(tiles.basis), AT_ONCE):
-        some = slice(start, start + AT_ONCE)
-        parts.append(_sums(tiles.light[some], tiles.read(light, frame_from_reference, some)))
+    planes = _prepare(luminance)
+    parts = [_sums(tiles, planes, frame_from_reference, band) for band in bands]
     sums, seen = (np.concatenate(part) for part in zip(*parts, strict=True))
-    unknowns = _fit(sums, seen, tiles.basis)
-    normal = tiles.normal_from_level()
+    centers = np.concatenate([_centers(band) for band in bands])
+    turned = _turn(sums, frame_from_reference, centers)
+    normal = _normal_from_level(tiles.size)
+    unknowns = _fit(turned, seen, _basis(centers, normal))
     move = np.eye(3) + np.append(unknowns, 0).reshape(3, 3)
     matrix = frame_from_reference @ np.linalg.inv(np.linalg.inv(normal) @ move @ normal)
     return np.asarray(matrix / matrix[2, 2])
 
 
-def _prepare(luminance: Picture) -> Picture:
-    """Smooth a little; NaN near clipped light and at the border."""
-    light = cv2.GaussianBlur(luminance, (0, 0), SIGMA)
+def _prepare(luminance: Picture) -> Tensor:
+    """Smooth a picture, and take its slopes.
+
+    Returns:
+        Slopes along x and y, per pixel, and light; this is NaN near clipped light and at the
+        border. (3, h, w).
+    """
+    light = np.asarray(cv2.GaussianBlur(luminance, (0, 0), SIGMA), dtype=np.float32)
+    along, down = slopes(light)
     light[cv2.dilate(luminance, np.ones((5, 5), np.uint8)) > CLIPPED] = np.nan
     light[:NEAR] = light[-NEAR:] = np.nan
     light[:, :NEAR] = light[:, -NEAR:] = np.nan
-    return np.asarray(light, dtype=np.float32)
+    return torch.from_numpy(np.stack((along, down, light)))
 
 
-def _strongest(light: Picture) -> NDArray[np.intp]:
-    """Return the numbers of the tiles with the strongest slopes, row by row of the picture."""
-    rows, columns = light.shape[0] // TILE, light.shape[1] // TILE
-    if rows * columns == 0:
-        return np.zeros(0, np.intp)
-    power = np.zeros(light.shape, np.float32)
-    power[:, 1:] = np.square(np.diff(light, axis=1))
-    power[1:] += np.square(np.diff(light, axis=0))
-    size = (columns, rows)
-    means = cv2.resize(np.nan_to_num(power), size, interpolation=cv2.INTER_AREA).ravel()
-    count = max(1, round(SHARE * len(means)))
-    return np.sort(np.argsort(-means, kind="stable")[:count])
-
-
-def _sums(reference: Tensor, frame: Tensor) -> tuple[Matrix, Matrix]:
-    """Reduce each tile's pixels to the sums that a fit needs.
+def _sums(tiles: Tiles, planes: Tensor, matrix: Matrix, band: Box) -> tuple[Matrix, Matrix]:
+    """Reduce the pixels of a band's t tiles to the sums that a fit needs.
 
     Args:
-        reference: its tiles with a pixel more on each side; (t, TILE + 2, TILE + 2).
-        frame: the same of the frame.
+        tiles: of the reference.
+        planes: of the frame; (3, h, w).
+        matrix: frame_from_reference.
+        band: whole tiles of the reference.
 
     Returns:
         Products of the reference's slopes along x and y, the frame's, and the frames' difference,
         summed once brightness and contrast are fitted and taken off, (t, 5, 5); and how many
         pixels were compared, (t,).
     """
-    mean = ((reference + frame) * 0.5)[:, 1:-1, 1:-1]
-    difference = (frame - reference)[:, 1:-1, 1:-1]
-    rows = torch.stack(
-        (*_slopes(reference), *_slopes(frame), difference, mean, torch.ones_like(mean)), dim=1
-    )
-    known = torch.isfinite(rows[:, :5].sum(dim=1))
-    flat = rows.masked_fill_(~known[:, None], 0).flatten(2)
+    rows, columns = slice(band.top, band.bottom, STRIDE), slice(band.left, band.right, STRIDE)
+    one, other = tiles.planes[:, rows, columns], _read(planes, matrix, band)
+    difference, mean = other[2] - one[2], (one[2] + other[2]) * 0.5
+    planes = torch.stack((*one[:2], *other[:2], difference, mean, torch.ones_like(mean)))
+    side = TILE // STRIDE
+    count, (height, width) = len(planes), mean.shape
+    split = planes.reshape(count, height // side, side, width // side, side)
+    flat = split.permute(1, 3, 0, 2, 4).reshape(-1, count, side * side)
+    known = torch.isfinite(flat[:, 4])
+    flat.masked_fill_(~known[:, None], 0)
     gram = (flat @ flat.mT).double().numpy()
     cross, own = gram[:, 5:, :5], gram[:, 5:, 5:] + 1e-6 * np.eye(2)
     sums = gram[:, :5, :5] - cross.transpose(0, 2, 1) @ np.linalg.solve(own, cross)
-    return np.asarray(sums), known.sum(dim=(1, 2)).double().numpy()
+    return np.asarray(sums), known.sum(dim=1).double().numpy()
 
 
-def _slopes(tiles: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the derivatives along x and y, per pixel; (T, TILE, TILE) each."""
-    right = (tiles[:, 1:-1, 2:] - tiles[:, 1:-1, :-2]) * 0.5
-    down = (tiles[:, 2:, 1:-1] - tiles[:, :-2, 1:-1]) * 0.5
-    return right, down
+def _read(planes: Tensor, matrix: Matrix, band: Box) -> Tensor:
+    """Lay a band of the frame's planes onto the reference's pixels that are compared."""
+    x, y = project(matrix, band, STRIDE)
+    # Only the rows that are needed: the less memory is touched, the sooner it is done.
+    last = planes.shape[1] - 1
+    top = int(np.clip(float(y.min()) - NEAR, 0, last))
+    bottom = int(np.clip(float(y.max()) + NEAR, 0, last))
+    return sample(planes[:, top : bottom + 1], x, y.sub_(top))
+
+
+def _turn(sums: Matrix, matrix: Matrix, centers: Matrix) -> Matrix:
+    """Turn the frame's slopes, within the sums, into the reference's directions."""
+    image = np.column_stack((centers, np.ones(len(centers)))) @ matrix.T
+    at = image[:, :2] / image[:, 2:]
+    # How much further a point lies in the frame for each pixel in the reference.
+    stretch = (matrix[:2, :2] - at[:, :, None] * matrix[2, :2]) / image[:, 2, None, None]
+    turn = np.tile(np.eye(5), (len(centers), 1, 1))
+    turn[:, 2:4, 2:4] = stretch.transpose(0, 2, 1)
+    return np.asarray(turn @ sums @ turn.transpose(0, 2, 1))
+
+
+def _centers(band: Box) -> Matrix:
+    """Return the middles (x, y) of the pixels compared in a band's tiles; (t, 2)."""
+    middle = (TILE - STRIDE) / 2
+    y, x = np.mgrid[band.top : band.bottom : TILE, band.left : band.right : TILE] + middle
+    return np.column_stack((x.ravel(), y.ravel()))
+
+
+def _normal_from_level(size: Size) -> Matrix:
+    """Return what takes pixels to units of half the diagonal about the centre."""
+    half = np.hypot(*size) / 2
+    across, down = (size[1] - 1) / 2 / half, (size[0] - 1) / 2 / half
+    rows = [[1 / half, 0, -across], [0, 1 / half, -down], [0, 0, 1]]
+    return np.array(rows, dtype=np.float64)
+
+
+def _basis(centers: Matrix, normal_from_level: Matrix) -> Matrix:
+    """Return how far each of 8 unknowns moves the tiles' centres, in pixels; (T, 2, 8)."""
+    x, y = apply(normal_from_level, centers).T
+    one, none = np.ones_like(x), np.zeros_like(x)
+    right = np.stack((x, y, one, none, none, none, -x * x, -x * y), axis=-1)
+    down = np.stack((none, none, none, x, y, one, -x * y, -y * y), axis=-1)
+    return np.asarray(np.stack((right, down), axis=1) / normal_from_level[0, 0])
 
 
 def _fit(sums: Matrix, seen: Matrix, basis: Matrix) -> NDArray[np.float64]:
@@ -191,7 +196,7 @@ def _fit(sums: Matrix, seen: Matrix, basis: Matrix) -> NDArray[np.float64]:
     Returns:
         The unknowns; NaN where the tiles do not determine them.
     """
-    usable = seen > SEEN * TILE**2
+    usable = seen > SEEN * (TILE // STRIDE) ** 2
     if np.count_nonzero(usable) < FEWEST_TILES:
         return np.full(basis.shape[2], np.nan)
     # One frame's slopes by its own would count the noise as detail: steps would fall short.

@@ -10,14 +10,13 @@ curve in which two exposures may differ.
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from burstfix.align.geometry import Matrix, corner_error
 from burstfix.align.sampling import project, sample
-from burstfix.align.smooth import detail, evenness, smooth
+from burstfix.align.smooth import detail, evenness, slopes, smooth
 from burstfix.frame import Box, Size
 
 Picture = NDArray[np.float32]
@@ -126,7 +125,7 @@ class Template:
         x = np.arange(0, width, self.stage.stride, dtype=np.float32)[None, :]
         y = np.arange(0, height, self.stage.stride, dtype=np.float32)[:, None]
         x, y = np.broadcast_arrays((x - (width - 1) / 2) / half, (y - (height - 1) / 2) / half)
-        slope_x, slope_y = _slopes(light)
+        slope_x, slope_y = slopes(light)
         gx, gy = self._pick(slope_x) * half, self._pick(slope_y) * half
         swell = x * gx + y * gy
         if self.stage.freedoms == 4:
@@ -136,9 +135,9 @@ class Template:
         rows += [np.ones_like(self.light), self.light, x, y, x * self.light, y * self.light]
         rows += [np.square(self.light), np.sqrt(np.maximum(self.light, 0) + 1e-3)]
         if self.stage.moments:
-            xx, xy = _slopes(slope_x)
-            yy = _slopes(slope_y)[1]
-            rows += [self._pick(p) for p in (xx, xy, yy, *_slopes(xx), *_slopes(yy))]
+            xx, xy = slopes(slope_x)
+            yy = slopes(slope_y)[1]
+            rows += [self._pick(p) for p in (xx, xy, yy, *slopes(xx), *slopes(yy))]
         return np.stack([row.ravel() for row in rows]).astype(np.float32, copy=False)
 
 
@@ -207,11 +206,3 @@ def _step(template: Template, unknowns: NDArray[np.float64]) -> Matrix:
     else:
         move = np.append(unknowns[:8], 0).reshape(3, 3)
     return np.asarray(np.linalg.inv(normal_from_level) @ (np.eye(3) + move) @ normal_from_level)
-
-
-def _slopes(picture: Picture) -> tuple[Picture, Picture]:
-    """Return the derivatives along x and y, per pixel."""
-    return (
-        np.asarray(cv2.Sobel(picture, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8), dtype=np.float32),
-        np.asarray(cv2.Sobel(picture, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8), dtype=np.float32),
-    )

@@ -53,6 +53,14 @@ def evenness(light: Picture, sigma: float) -> Picture:
     return np.asarray(mean / (np.maximum(power, 0) + mean), dtype=np.float32)
 
 
+def slopes(picture: Picture) -> tuple[Picture, Picture]:
+    """Return the derivatives along x and y, per pixel."""
+    return (
+        np.asarray(cv2.Sobel(picture, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8), dtype=np.float32),
+        np.asarray(cv2.Sobel(picture, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8), dtype=np.float32),
+    )
+
+
 def _wide_blur(picture: Picture, sigma: float) -> Picture:
     """Blur by a wide Gaussian, by way of a smaller picture."""
     by = max(1, int(sigma / 2))
