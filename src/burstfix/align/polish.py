@@ -25,8 +25,8 @@ from burstfix.frame import Box, Size
 
 Picture = NDArray[np.float32]
 
-SIGMA = 1.2  # Gaussian that smooths both pictures, in pixels; less lets aliases through
-STRIDE = 2  # every second pixel of a row and column is compared: so smooth, they tell nearly all
+SIGMA = 1.0  # Gaussian that smooths both pictures, in pixels; less lets aliases through
+STRIDE = 1  # every stride-th pixel of a row and column is compared
 TILE = 32  # side in pixels
 ROWS_AT_ONCE = 4  # of tiles: what is computed of them stays in the cache
 NEAR = 4  # pixels at the border that are not compared
