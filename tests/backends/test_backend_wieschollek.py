@@ -161,3 +161,10 @@ def test_recipes_build_the_network(name: str) -> None:
     else:
         assert recipe.lengths == (FRAMES,)
         assert (recipe.optimiser, recipe.schedule) == ("sgd", "steps")
+
+
+def test_by_sharpness_the_order_given_does_not_matter() -> None:
+    network = shaken(build(order="sharpness"))
+    burst = burst_of(6)
+    turned = burst[[5, 3, 0, 1, 2, 4]]
+    torch.testing.assert_close(restore(network, turned), restore(network, burst))

@@ -23,6 +23,8 @@ class Config:
             seen whatever the picture shows.
         mean_input: whether the fusion sees the magnitude of the frames' mean too, beside those of
             the frames; noise averages out of it, so it tells noise from detail.
+        order: in which frames are taken where the network does not learn: "given", as published; or
+            "sharpness", the sharpest of each patch first, whatever the order they are given in.
         p: exponent that the fusion has before training.
         smoothing: side of a patch over the sigma by which fusion weights are smoothed in
             frequency where the network does not learn; 0 leaves them as they are.
@@ -38,6 +40,7 @@ class Config:
     training_stride: int = 16
     inputs: Literal["plain", "relative"] = "relative"
     mean_input: bool = True
+    order: Literal["given", "sharpness"] = "given"
     p: float = 1.0
     smoothing: float = 50.0
     planes: Literal["grey", "each"] = "grey"

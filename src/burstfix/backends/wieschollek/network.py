@@ -158,8 +158,9 @@ class WieschollekNetwork(Network):
             scale = patches.square().mean(dim=(1, 2, 3), keepdim=True).sqrt() + _FLAT
             patches = patches / scale
             chosen = self._choose(patches)
-            if patches.shape[1] > FRAMES:
-                patches = patches.take_along_dim(chosen[:, :, None, None], dim=1)
+            if patches.shape[1] > FRAMES or self._sorts:
+                distinct = chosen[:, : min(FRAMES, patches.shape[1]), None, None]
+                patches = patches.take_along_dim(distinct, dim=1)
             repeat = torch.arange(FRAMES, device=patches.device) % patches.shape[1]
             bands = [band.index_select(1, repeat) for band in self.bands(patches)]
             blurred = self.transform(patches).index_select(1, repeat)
@@ -172,17 +173,24 @@ class WieschollekNetwork(Network):
     def _choose(self, patches: Tensor) -> Tensor:
         """Tell which frame stands in each of the 14 places; (n, F, 65, 65) to (n, 14).
 
-        Fewer frames come round again; of more, those that are sharpest in this patch stay, in
-        their order: those with the most energy in the middle octave, which noise disturbs less
-        than the highest and blur changes more than the lowest.
+        Fewer frames come round again; of more, those that are sharpest in this patch stay: those
+        with the most energy in the middle octave, which noise disturbs less than the highest and
+        blur changes more than the lowest. They stand in their order, or the sharpest first.
         """
         count, frames = patches.shape[:2]
-        if frames <= FRAMES:
-            places = torch.arange(FRAMES, device=patches.device) % frames
+        places = torch.arange(FRAMES, device=patches.device) % frames
+        if frames <= FRAMES and not self._sorts:
             return places.expand(count, -1)
         energy = self.bands(patches)[1].square().sum(dim=(-2, -1))
-        chosen: Tensor = energy.topk(FRAMES, dim=1).indices.sort(dim=1).values
-        return chosen
+        chosen: Tensor = energy.argsort(dim=1, descending=True, stable=True)[:, :FRAMES]
+        if not self._sorts:
+            chosen = chosen.sort(dim=1).values
+        return chosen[:, places] if frames < FRAMES else chosen
+
+    @property
+    def _sorts(self) -> bool:
+        """Whether frames are brought into an order of their own, where the network is used."""
+        return self.config.order == "sharpness" and not self.training
 
 
 @dataclass(frozen=True)
