@@ -180,7 +180,8 @@ def _auto_side(
         there = devices.free_memory(device) // 2
         box = math.isqrt(min(spare // (frames * reading), there // (frames * computing)))
     least = layout_for(contract, (1, 1), 1, halo)
-    cells = max(0, box - 2 * (least.margin + least.blend)) // contract.multiple_of
+    around = -(-(least.margin + least.blend) // contract.multiple_of)  # whole cells are read
+    cells = max(0, box // contract.multiple_of - 2 * around)
     most = _CPU_SIDE if device.type == "cpu" else _GPU_SIDE
     return max(min(cells * contract.multiple_of, most), LEAST_SIDE)
 

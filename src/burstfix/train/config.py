@@ -76,6 +76,7 @@ class Recipe:
         other_rate: learning rate of what Muon leaves to Adam, at its peak.
         schedule: how rates fall from their peak: as a cosine over the run; by `decay` each step
             (exponential); or by `decay` each `decay_every` steps (steps).
+        fine_tuning: share of the peaks where a run begins with trained weights.
         final_rate: share of the peaks that is left at the end of the cosine.
         decay: what the other schedules keep of the rates.
         decay_every: steps between two falls of the schedule "steps".
@@ -105,6 +106,7 @@ class Recipe:
     rate: float = 0.01
     other_rate: float = 5e-4
     schedule: Schedule = "cosine"
+    fine_tuning: float = 0.2
     final_rate: float = 0.01
     decay: float = 1.0
     decay_every: int = 1

@@ -36,8 +36,6 @@ from burstfix.train.optimisers import make_optimiser, rate_factor, scale_rates
 from burstfix.train.processes import Processes, join
 from burstfix.train.validate import FixedBurst, fixed_bursts, mean_psnr
 
-FINE_TUNING = 0.2  # factor on the learning rates where a run begins with trained weights
-
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
@@ -162,7 +160,7 @@ def _begin_from(run: Run, path: Path) -> None:
             "Set these values in the recipe's [network].",
         ) from error
     run.average.load_state_dict(run.network.state_dict())
-    run.rate = FINE_TUNING
+    run.rate = run.recipe.fine_tuning
     run.data = f"began with weights {card.sha256[:12]} ({card.data})"
 
 

@@ -1,7 +1,7 @@
 """What all parts of `set` are made of: blocks, changes of scale, reductions over frames."""
 
 import math
-from typing import Any
+from typing import Any, Protocol, cast
 
 import torch
 import torch.nn.functional as F
@@ -90,6 +90,39 @@ def meet(features: Tensor, frames: int) -> Tensor:
 def _flat(features: Tensor, frames: int) -> Tensor:
     """View (N * frames, C, h, w), channels last, as (N, frames, L): reductions run 10x quicker."""
     return features.permute(0, 2, 3, 1).reshape(len(features) // frames, frames, -1)
+
+
+def walk(features: Tensor, frames: int, net: "ExchangingUNet") -> list[Tensor]:
+    """Run features of frames down and up a U-Net whose blocks exchange.
+
+    Args:
+        features: what the stem made; (N * frames, C, h, w).
+        frames: of each burst.
+        net: the parts of the U-Net.
+
+    Returns:
+        Features of each scale, fine to coarse; the coarsest as it was reached.
+    """
+    levels = []
+    for level, blocks in enumerate(net.encode):
+        if level:
+            features = net.down[level - 1](normalise(features))
+        for block in cast(nn.ModuleList, blocks):
+            features = block(features, frames)
+        levels.append(features)
+    for level in reversed(range(len(levels) - 1)):
+        raised = levels[level] + double(net.up[level](normalise(levels[level + 1])))
+        levels[level] = net.decode[level](raised, frames)
+    return levels
+
+
+class ExchangingUNet(Protocol):
+    """What `walk` needs: changes of scale, and blocks on the way down and up."""
+
+    down: nn.ModuleList
+    encode: nn.ModuleList
+    up: nn.ModuleList
+    decode: nn.ModuleList
 
 
 def _unflat(flat: Tensor, like: Tensor) -> Tensor:

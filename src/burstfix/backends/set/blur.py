@@ -7,14 +7,13 @@ estimator sees no picture but such lag maps, one a frame and cell, and answers i
 """
 
 from itertools import pairwise
-from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from burstfix.backends.base import DESCRIPTOR
-from burstfix.backends.set.blocks import Block, double, down, normalise, stack, up
+from burstfix.backends.set.blocks import Block, down, normalise, stack, up, walk
 from burstfix.backends.set.cells import CELL, cut
 from burstfix.backends.set.config import FLOORS, Config
 from burstfix.backends.set.frames import describe
@@ -72,27 +71,13 @@ class BlurNet(nn.Module):
         planes = F.pixel_unshuffle(maps, 2).contiguous(memory_format=torch.channels_last)
         features = self.stem(planes)
         features = F.relu_(features + known.flatten(0, 1)[:, :, None, None].to(features.dtype))
-        features, coarse = self._refine(features, frames)
-        logits = F.pixel_shuffle(self.head(normalise(features)).float(), 2)[:, 0]
+        levels = walk(features, frames, self)
+        logits = F.pixel_shuffle(self.head(normalise(levels[0])).float(), 2)[:, 0]
         first = _LAGS // 2 - PSF_SIDE // 2
         logits = logits[:, first : first + PSF_SIDE, first : first + PSF_SIDE] + self.prior
         psfs = logits.flatten(1).log_softmax(dim=1).view(-1, frames, PSF_SIDE, PSF_SIDE)
-        pooled = normalise(coarse).float().mean(dim=(2, 3)).view(len(psfs), frames, -1)
+        pooled = normalise(levels[-1]).float().mean(dim=(2, 3)).view(len(psfs), frames, -1)
         return psfs, self.trust(pooled)[..., 0].float(), self.floor(pooled).float().mean(dim=1)
-
-    def _refine(self, features: Tensor, frames: int) -> tuple[Tensor, Tensor]:
-        """Run the U-Net; return its finest and its coarsest features."""
-        levels = []
-        for level, blocks in enumerate(self.encode):
-            if level:
-                features = self.down[level - 1](normalise(features))
-            for block in cast(nn.ModuleList, blocks):
-                features = block(features, frames)
-            levels.append(features)
-        for level in reversed(range(len(levels) - 1)):
-            raised = levels[level] + double(self.up[level](normalise(features)))
-            features = self.decode[level](raised, frames)
-        return features, levels[-1]
 
 
 def lag_maps(cells: Tensor) -> Tensor:

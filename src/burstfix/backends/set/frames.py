@@ -1,14 +1,13 @@
 """The part of `set` that every frame runs through."""
 
 from itertools import pairwise
-from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from burstfix.backends.base import DESCRIPTOR
-from burstfix.backends.set.blocks import Block, double, down, normalise, stack, up
+from burstfix.backends.set.blocks import Block, down, stack, up, walk
 from burstfix.backends.set.code import to_code
 from burstfix.backends.set.config import Config
 
@@ -46,17 +45,7 @@ class FrameNet(nn.Module):
         known = self.describe(describe(descriptor).flatten(0, 1))
         features = self.stem(_planes(burst, seen))
         features = F.relu_(features + known[:, :, None, None].to(features.dtype))
-        levels = []
-        for level, blocks in enumerate(self.encode):
-            if level:
-                features = self.down[level - 1](normalise(features))
-            for block in cast(nn.ModuleList, blocks):
-                features = block(features, frames)
-            levels.append(features)
-        for level in reversed(range(len(levels) - 1)):
-            raised = levels[level] + double(self.up[level](normalise(levels[level + 1])))
-            levels[level] = self.decode[level](raised, frames)
-        return levels
+        return walk(features, frames, self)
 
 
 def describe(descriptor: Tensor) -> Tensor:
