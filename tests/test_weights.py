@@ -211,6 +211,21 @@ def test_shipped_weights_are_found_by_backend_and_task(
     assert weights.default_weights("small", "pair") is None
 
 
+def test_shipped_weights_are_loaded_by_their_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = tmp_path / "site" / "burstfix" / "weights.py"
+    folder = module.parent / "weights_files"
+    folder.mkdir(parents=True)
+    path = folder / "small-burst.safetensors"
+    save(SMALL.build(CONFIG), CARD, path)
+    monkeypatch.setattr(weights, "__file__", str(module))
+    assert weights.load(Path(path.stem))[1] == weights.load(path)[1]
+    assert weights.load(Path(path.name))[1] == weights.load(path)[1]
+    with pytest.raises(WeightsError):
+        weights.load(Path("elsewhere") / path.name)
+
+
 def test_settings_change_what_the_weights_allow(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     config = {"hidden": 0.01, "stride": 16}

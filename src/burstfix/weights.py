@@ -87,7 +87,7 @@ def load(path: Path, settings: Mapping[str, str] | None = None) -> tuple[Network
     """Rebuild a network, in inference mode and fp32, on the CPU.
 
     Args:
-        path: of the weights file.
+        path: of the weights file, or the name of weights that ship, as set-burst-blur.
         settings: fields of the config to change, as `changed` takes them.
 
     Raises:
@@ -95,6 +95,7 @@ def load(path: Path, settings: Mapping[str, str] | None = None) -> tuple[Network
         WeightsError: the file is missing or damaged, or fits no backend of this version; or does
             not fit the changed settings.
     """
+    path = _located(path)
     content = _read(path)
     card = _card_of(path, hashlib.sha256(content).hexdigest())
     if settings:
@@ -124,15 +125,26 @@ def read_card(path: Path) -> Card:
 
 
 def default_weights(backend: str, task: str) -> Path | None:
-    """Find the weights that burstfix ships for a backend and a task; None where there are none."""
-    name = f"{backend}-{task}.safetensors"
+    """Find the weights that burstfix takes for a backend and a task; None where it ships none."""
+    name = f"{backend}-{task}"
+    return next((path for path in shipped_weights() if path.stem == name), None)
+
+
+def shipped_weights() -> list[Path]:
+    """List all weights that burstfix ships, by name."""
     here = Path(__file__).parent
     installed = here / "weights_files"
     checkout = here.parents[1] / "weights"  # of a checkout, where nothing is copied
-    for folder in (installed, checkout):
-        if (folder / name).is_file():
-            return folder / name
-    return None
+    folder = installed if installed.is_dir() else checkout
+    return sorted(folder.glob("*.safetensors"), key=lambda path: path.stem)
+
+
+def _located(path: Path) -> Path:
+    """Return the shipped weights that a bare name means; else the path itself."""
+    if path.exists() or path.parent != Path():
+        return path
+    named = (shipped for shipped in shipped_weights() if path.name in (shipped.stem, shipped.name))
+    return next(named, path)
 
 
 def find_network(

@@ -66,7 +66,8 @@ def burst(
         str, typer.Option("--backend", "-b", help="See `burstfix backends`.")
     ] = "set",
     weights: Annotated[
-        Path | None, typer.Option("--weights", "-w", help="Weights file, instead of the shipped.")
+        Path | None,
+        typer.Option("--weights", "-w", help="Weights file, or a shipped one's name."),
     ] = None,
     settings: Annotated[
         list[str] | None,

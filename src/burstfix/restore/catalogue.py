@@ -4,7 +4,7 @@ from typing import Any
 
 from burstfix.backends import BACKENDS
 from burstfix.backends.base import Backend, Network
-from burstfix.weights import default_weights, load
+from burstfix.weights import default_weights, load, read_card, shipped_weights
 
 
 def list_backends() -> list[dict[str, Any]]:
@@ -16,12 +16,14 @@ def _describe(backend: Backend) -> dict[str, Any]:
     network = backend.build()
     parameters = _count(network)
     cards = []
+    for path in shipped_weights():
+        card = read_card(path)
+        if card.backend == backend.name:
+            cards.append({"file": path.name, **card.as_json()})
     for task in network.contract.tasks:
-        path = default_weights(backend.name, task)
-        if path:
-            shipped, card = load(path)
-            parameters = _count(shipped)  # a backend's defaults may be larger than what ships
-            cards.append({"file": path.name, "task": task, **card.as_json()})
+        usual = default_weights(backend.name, task)
+        if usual:  # a backend's defaults may be larger than what ships
+            parameters = _count(load(usual)[0])
     return {
         "name": backend.name,
         "summary": backend.summary,
