@@ -3,7 +3,7 @@
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 
-from burstfix.backends import aittala, fba, mean
+from burstfix.backends import aittala, deblur_merger, deblur_rnn, fba, mean
 from burstfix.backends.base import Backend
 from burstfix.backends.set import BACKEND as SET
 from burstfix.backends.wieschollek import BACKEND as WIESCHOLLEK
@@ -11,7 +11,15 @@ from burstfix.errors import UsageError
 
 BACKENDS = {
     backend.name: backend
-    for backend in (SET, aittala.BACKEND, WIESCHOLLEK, mean.BACKEND, fba.BACKEND)
+    for backend in (
+        SET,
+        aittala.BACKEND,
+        WIESCHOLLEK,
+        deblur_rnn.BACKEND,
+        deblur_merger.BACKEND,
+        mean.BACKEND,
+        fba.BACKEND,
+    )
 }
 
 _GROUP = "burstfix.backends"  # entry points of other packages, each naming a Backend

@@ -17,6 +17,7 @@ from torch.autograd.function import FunctionCtx
 
 from burstfix.backends.base import Backend, Contract, Network
 from burstfix.backends.order import content_order, take
+from burstfix.backends.scaling import CONTRAST, GREY, Scaled, standardise
 
 Pooling = Literal["max", "mean"]
 
@@ -28,7 +29,6 @@ _UP = ((384, 256), (256, 192), (192, 96))  # within the units at 1/8, 1/4, 1/2; 
 _OUT = 96
 _HEAD = 64
 
-_GREY, _CONTRAST = 0.5, 0.25  # of usual codes: they enter and leave the network standardised
 _SPREAD = 0.05  # of the first directions, as Salimans and Kingma draw them
 _CORRECTION = 0.1  # of a residual's first size, else the first steps of training overshoot
 _FAINT = 1e-4  # deviations below it are not scaled up: the channel is constant
@@ -164,7 +164,7 @@ class AittalaNetwork(Network):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
-        scaled = _Scaled(config.width)
+        scaled = Scaled(config.width)
         levels = (_IN, *_DOWN)
         self.first = Layer(3, scaled(_IN), 3)
         self.down = nn.ModuleList(
@@ -259,7 +259,7 @@ class AittalaNetwork(Network):
     def _tracks(self, burst: Tensor) -> Tensor:
         """Run the frames through the U-Net; (N, F, 3, H, W) to (N * F, C, H, W)."""
         frames = burst.shape[1]
-        codes = ((burst - _GREY) / _CONTRAST).flatten(0, 1)
+        codes = standardise(burst).flatten(0, 1)
         features: Tensor = self.first(codes.contiguous(memory_format=torch.channels_last))
         skips = []
         for unit in self.down:
@@ -289,18 +289,8 @@ class AittalaNetwork(Network):
         """Turn features into display codes; (B, C, H, W) and (B, 3, H, W) to (B, 3, H, W)."""
         codes: Tensor = self.head(features)
         if self.config.residual:
-            return base + _CONTRAST * codes
-        return _GREY + _CONTRAST * codes
-
-
-class _Scaled:
-    """Scales numbers of channels; to multiples of 8, on which processors are quick."""
-
-    def __init__(self, width: float) -> None:
-        self.width = width
-
-    def __call__(self, channels: int) -> int:
-        return max(8, 8 * math.floor(channels * self.width / 8 + 0.5))
+            return base + CONTRAST * codes
+        return GREY + CONTRAST * codes
 
 
 def _fit(layer: nn.Module, parts: tuple[Any, ...]) -> None:

@@ -126,8 +126,7 @@ class Network(nn.Module):
             result: Tensor = self(coded, seen, descriptor)
         else:
             result = self.forward_core(coded, seen, descriptor, core)
-        display = self.contract.coding == "display"
-        return decode(result.float(), SRGB) if display else result.float()
+        return self.decode(result)
 
     def code(self, light: Tensor) -> Tensor:
         """Code frames as the contract says; linear light (N, F, 3, H, W) to the same shape."""
@@ -138,6 +137,11 @@ class Network(nn.Module):
             coded[:, number] = encode(light[:, number], SRGB)
         return coded
 
+    def decode(self, result: Tensor) -> Tensor:
+        """Bring what the network made to linear light; (N, 3, H, W) to the same, float32."""
+        display = self.contract.coding == "display"
+        return decode(result.float(), SRGB) if display else result.float()
+
     def restore_and_explain(
         self, burst: Tensor, seen: Tensor, descriptor: Tensor
     ) -> tuple[Tensor, Explanation | None]:
@@ -147,6 +151,24 @@ class Network(nn.Module):
             What `forward` returns, and an explanation; the default gives none.
         """
         return self(burst, seen, descriptor), None
+
+    def pictures(self, burst: Tensor, seen: Tensor, descriptor: Tensor) -> tuple[Tensor, ...]:
+        """Restore in linear light, and keep the picture of each of its parts, for training.
+
+        Args:
+            burst: as in `forward`, but in linear light.
+            seen: as in `forward`.
+            descriptor: as in `forward`.
+
+        Returns:
+            Pictures in linear light, (N, 3, H, W) each, not clipped; the last is the result. The
+            default gives only it.
+        """
+        return (self.restore_light(burst, seen, descriptor),)
+
+    def parts(self) -> tuple[nn.Module, ...]:
+        """Return the parts that make the `pictures`, in their order; the default is one, itself."""
+        return (self,)
 
     def initialise(self, burst: Tensor, seen: Tensor, descriptor: Tensor) -> None:
         """Set the first weights from the first batch of a training; same arguments as `forward`.
