@@ -24,7 +24,6 @@ Examples:
 """
 TELL_EVERY_S = 15.0
 FEW = 100  # photographs
-QUICK_MINUTES = 15
 
 
 @app.callback()
@@ -45,8 +44,9 @@ def burst(
         str | None,
         typer.Option(
             "--recipe",
-            help="A name as wieschollek-burst, or a .toml file. [default: set-burst; on a CPU for "
-            "up to 15 minutes set-burst-quick; with --resume the checkpoint's]",
+            help="A name as wieschollek-burst, or a .toml file. [default: set-burst; with CUDA and "
+            "8 GB set-burst-gpu; on a CPU for up to 15 minutes set-burst-quick; with --resume the "
+            "checkpoint's]",
         ),
     ] = None,
     minutes: Annotated[
@@ -72,17 +72,17 @@ def burst(
     from burstfix.cli.console import Terminal
     from burstfix.io.photos import read_photos
     from burstfix.train.checkpoint import read_recipe_of
+    from burstfix.train.choice import choose_recipe
     from burstfix.train.config import read_recipe
     from burstfix.train.loop import Budget, train
 
     terminal = Terminal(quiet=quiet)
     _check(output, resume, begin_from)
     chosen = devices.choose(device)
-    if recipe is None and resume is not None:
-        plan = read_recipe_of(resume)
+    if recipe is not None:
+        plan = read_recipe(recipe)
     else:
-        quick = chosen.type == "cpu" and minutes <= QUICK_MINUTES
-        plan = read_recipe(recipe or ("set-burst-quick" if quick else "set-burst"))
+        plan = read_recipe_of(resume) if resume else choose_recipe(chosen, minutes)
     photos = read_photos(data)
     _introduce(photos, plan, terminal)
     terminal.say(f"Training {plan.backend} for {minutes:g} minutes on {chosen}; Ctrl-C saves.")

@@ -1,0 +1,43 @@
+"""The recipe of a run for which the user names none."""
+
+import os
+from dataclasses import replace
+
+import torch
+
+from burstfix.train.config import Recipe, read_recipe
+
+_QUICK_MINUTES = 15  # in which a CPU makes too few steps with large crops
+# `set-burst-gpu` keeps 0.7 KB a pixel and frame, data included (as measured on a CPU): 3 GB.
+_ROOM = 8e9  # bytes
+
+
+def choose_recipe(device: torch.device, minutes: float) -> Recipe:
+    """Choose a recipe of `set` for a device and a time, and for the processes of torchrun.
+
+    Args:
+        device: where to train.
+        minutes: how long.
+    """
+    # All of it, free or not: processes that share a GPU must not choose differently.
+    memory = torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else 0
+    recipe = read_recipe(recipe_name(device.type, minutes, memory))
+    return deal(recipe, int(os.environ.get("WORLD_SIZE", "1")))
+
+
+def recipe_name(kind: str, minutes: float, memory: int) -> str:
+    """Name the recipe of `set` for a kind of device.
+
+    Args:
+        kind: cpu, cuda or mps.
+        minutes: how long training lasts.
+        memory: of a GPU, in all [bytes].
+    """
+    if kind == "cuda" and memory >= _ROOM:
+        return "set-burst-gpu"
+    return "set-burst-quick" if kind == "cpu" and minutes <= _QUICK_MINUTES else "set-burst"
+
+
+def deal(recipe: Recipe, processes: int) -> Recipe:
+    """Part batches into so many shards that every process takes as many; batches grow by it."""
+    return replace(recipe, shards=processes * -(-recipe.shards // processes))

@@ -1,0 +1,58 @@
+import dataclasses
+
+import pytest
+import torch
+
+from burstfix.train.choice import choose_recipe, deal, recipe_name
+from burstfix.train.config import Recipe, read_recipe
+from burstfix.train.processes import Processes
+
+
+@pytest.mark.parametrize(
+    ("kind", "minutes", "memory", "name"),
+    [
+        ("cuda", 3, 80 << 30, "set-burst-gpu"),
+        ("cuda", 60, 8 << 30, "set-burst-gpu"),
+        ("cuda", 60, 4 << 30, "set-burst"),
+        ("cpu", 3, 0, "set-burst-quick"),
+        ("cpu", 60, 0, "set-burst"),
+        ("mps", 3, 0, "set-burst"),
+    ],
+)
+def test_the_recipe_suits_the_device_and_the_time(
+    kind: str, minutes: float, memory: int, name: str
+) -> None:
+    assert recipe_name(kind, minutes, memory) == name
+
+
+def test_on_a_gpu_its_own_memory_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclasses.dataclass
+    class Properties:
+        total_memory: int
+
+    asked: list[torch.device] = []
+
+    def properties(device: torch.device) -> Properties:
+        asked.append(device)
+        return Properties(total_memory=80 << 30)
+
+    monkeypatch.setattr(torch.cuda, "get_device_properties", properties)
+    assert choose_recipe(torch.device("cuda:1"), 30) == read_recipe("set-burst-gpu")
+    assert asked == [torch.device("cuda:1")]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+@pytest.mark.parametrize("shards", [1, 2])
+def test_every_process_gets_as_many_shards_and_none_is_lost(shards: int, count: int) -> None:
+    dealt = deal(Recipe(shards=shards), count)
+    parts = [Processes(rank, count).shards(dealt.shards) for rank in range(count)]
+    assert len({len(part) for part in parts}) == 1
+    assert dealt.shards >= max(shards, count)
+    if count == 1:
+        assert dealt == Recipe(shards=shards)
+
+
+def test_processes_of_torchrun_share_the_chosen_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    recipe = choose_recipe(torch.device("cpu"), 3)
+    assert Processes(7, 8).shards(recipe.shards) == range(7, 8)
