@@ -1,5 +1,6 @@
 from itertools import permutations
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,9 +12,11 @@ from burstfix.backends.aittala import (
     Greatest,
     Layer,
     Pooling,
+    local_sharpness,
     receptive_radius,
 )
 from burstfix.backends.base import plain_descriptor
+from burstfix.tiling import TensorSource, run_whole
 
 
 def make(**config: object) -> AittalaNetwork:
@@ -102,11 +105,11 @@ def test_the_first_batch_sets_zero_mean_and_unit_variance_in_every_layer(
 
 
 @pytest.mark.parametrize("pooling", ["max", "mean"])
-@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize(("residual", "p"), [(False, 0.0), (True, 0.0), (True, 2.0)])
 def test_no_order_of_the_frames_changes_a_bit_not_even_another_first(
-    pooling: Pooling, residual: bool
+    pooling: Pooling, residual: bool, p: float
 ) -> None:
-    network, burst = make(pooling=pooling, residual=residual), make_burst(4)
+    network, burst = make(pooling=pooling, residual=residual, p=p), make_burst(4)
     expected = restore(network, burst)
     for order in permutations(range(4)):
         assert torch.equal(restore(network, burst[:, list(order)]), expected)
@@ -124,6 +127,34 @@ def test_without_final_pooling_the_pictures_move_with_their_frames(residual: boo
             moved = network.restore_frames(burst[:, order])
         assert torch.equal(moved, expected[:, order])
         assert torch.equal(restore(network, burst[:, order]), expected[:, order[0]])
+
+
+def blurred(picture: Tensor, side: int) -> Tensor:
+    return F.avg_pool2d(F.pad(picture, (side // 2,) * 4, mode="reflect"), side, 1)
+
+
+def test_local_sharpness_is_the_energy_between_two_means() -> None:
+    burst = make_burst(2, side=64, count=1) * torch.tensor([1.0, 0.3]).view(1, 2, 1, 1, 1)
+    grey = burst[0].mean(dim=1, keepdim=True).double()
+    band = blurred(grey, 3) - blurred(grey, 9)
+    cells = F.avg_pool2d(band.square(), 4)
+    expected = (F.avg_pool2d(cells, 9, 1) + 1e-6).log()  # of cells 4 to 11, far from the edges
+    found = local_sharpness(burst)[0]
+    middles = F.avg_pool2d(found[..., 16:48, 16:48], 4)  # bilinear means of a cell are near its own
+    assert (middles - expected.float()).abs().max() < 0.05
+    assert (found[0] - found[1]).mean() > 2  # a third of the contrast
+
+
+def test_a_lucky_frame_leads_the_weighed_mean_and_equal_frames_share_it() -> None:
+    scene = F.interpolate(make_burst(1, side=24, count=1)[0], size=(96, 96), mode="bilinear")
+    burst = torch.stack([blurred(scene, 21), scene, blurred(scene, 15), blurred(scene, 21)], dim=1)
+    errors = [
+        float((make(residual=True, p=p)._mean(burst) - scene).square().mean())
+        for p in (0.0, 1.0, 4.0)
+    ]
+    assert errors[0] > 3 * errors[1] > 30 * errors[2]
+    alike = burst[:, :1].expand(-1, 3, -1, -1, -1)
+    torch.testing.assert_close(make(residual=True, p=4.0)._mean(alike), burst[:, 0])
 
 
 def test_shares_go_with_their_frames_and_equal_frames_share_equally() -> None:
@@ -214,6 +245,31 @@ def test_one_frame_alone_is_restored_as_in_a_plain_unet() -> None:
     torch.testing.assert_close(restore(network, burst), expected.detach(), atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (15, 17), (37, 51), (80, 31)])
+def test_odd_sizes_are_restored_as_with_their_edges_repeated(size: tuple[int, int]) -> None:
+    network = make(residual=True)
+    height, width = size
+    burst = make_burst(3, side=96, count=1)[..., :height, :width]
+    source = TensorSource(burst[0], torch.ones(3, 1, height, width))
+    result = run_whole(
+        network,
+        source,
+        descriptor=plain_descriptor(3),
+        device=torch.device("cpu"),
+        precision="fp32",
+    )
+    assert result.shape == (3, height, width)
+    cell = network.contract.multiple_of
+    down, across = -height % cell, -width % cell
+    wide = np.pad(burst.numpy(), [(0, 0)] * 3 + [(0, down), (0, across)], mode="edge")
+    with torch.inference_mode():
+        padded = torch.from_numpy(wide)
+        whole = network.restore_light(
+            padded, torch.ones_like(padded[:, :, :1]), plain_descriptor(3)
+        )
+    torch.testing.assert_close(result, whole[0, :, :height, :width], atol=1e-5, rtol=0)
+
+
 def test_the_declared_radius_is_reached_and_not_passed() -> None:
     network = make()
     cell, radius = network.contract.multiple_of, receptive_radius()
@@ -230,7 +286,15 @@ def test_the_declared_radius_is_reached_and_not_passed() -> None:
     assert max(reach) == radius
 
 
-@pytest.mark.parametrize("config", [{"width": 0.0}, {"width": 9.0}, {"pooling": "median"}])
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"width": 0.0},
+        {"width": 9.0},
+        {"pooling": "median"},
+        {"p": -1.0},
+    ],
+)
 def test_what_no_network_has_is_refused(config: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="width lies"):
+    with pytest.raises(ValueError, match=r"(width|p) lies"):
         Config(**config)  # type: ignore[arg-type]

@@ -5,8 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from burstfix.backends import find
+from burstfix.backends import fba, find
 from burstfix.backends.base import plain_descriptor
+from burstfix.backends.wieschollek.colour import luminance_of, with_lightness
 from burstfix.backends.wieschollek.config import FRAMES, Config
 from burstfix.backends.wieschollek.network import WieschollekNetwork
 from burstfix.metrics import psnr
@@ -64,6 +65,21 @@ def test_untrained_a_sharp_frame_among_blurred_ones_wins() -> None:
     burst = torch.stack([blurred(picture, 9)] * 4 + [picture] + [blurred(picture, 9)] * 2)
     fused = restore(build(p=11.0, colour_p=11.0), burst)
     assert psnr(fused, picture) > psnr(burst.mean(dim=0), picture) + 6
+
+
+@pytest.mark.parametrize("planes", ["grey", "each"])
+def test_a_and_b_are_those_of_plain_fba_whatever_was_learned(planes: str) -> None:
+    network = shaken(build(planes=planes, colour_p=11.0))
+    burst = burst_of(5)
+    result = restore(network, burst)
+    plain = fba.FourierNetwork(network.colours.config).eval()
+    assert plain.config.p == 11.0
+    accumulated = plain(burst[None], torch.ones(1, 5, 1, 112, 112), plain_descriptor(5))
+    # With the result's lightness and the a and b of `fba` nothing changes
+    torch.testing.assert_close(
+        with_lightness(accumulated, luminance_of(result)), result[None], rtol=0, atol=1e-4
+    )
+    assert (luminance_of(accumulated) - luminance_of(result)).abs().max() > 0.01
 
 
 def test_fewer_frames_come_round_again() -> None:

@@ -56,7 +56,7 @@ def test_help_of_burst_shows_examples() -> None:
     assert "burstfix burst IMG_*.dng -o night.png" in result.stdout
 
 
-@pytest.mark.parametrize("backend", ["mean", "fba", "set", "wieschollek"])
+@pytest.mark.parametrize("backend", ["mean", "fba", "set", "aittala", "wieschollek"])
 def test_burst_is_cleaner_than_its_frames_and_keeps_the_reference_geometry(
     made_burst: MadeBurst, tmp_path: Path, backend: str
 ) -> None:
@@ -73,8 +73,17 @@ def test_burst_is_cleaner_than_its_frames_and_keeps_the_reference_geometry(
     frame = read(made_burst.paths[0])[inside] / 255
     fused, truth = picture[inside] / 65535, made_burst.truth[inside]
     # dB; averaging five frames can give 7
-    gain = {"mean": 5, "fba": 2, "set": 4.5, "wieschollek": 3}[backend]
+    gain = {"mean": 5, "fba": 2, "set": 4.5, "aittala": 3, "wieschollek": 3}[backend]
     assert psnr(fused, truth) > psnr(frame, truth) + gain
+
+
+def test_verbose_tells_how_wieschollek_serves_other_numbers_than_14(
+    made_burst: MadeBurst, tmp_path: Path
+) -> None:
+    output = tmp_path / "out.png"
+    result = burstfix("burst", *made_burst.paths, "-o", output, "-v", "--backend", "wieschollek")
+    assert result.returncode == 0, result.stderr
+    assert "5 frames are repeated to make 14." in result.stderr
 
 
 def test_json_tells_the_whole_story(made_burst: MadeBurst, tmp_path: Path) -> None:
