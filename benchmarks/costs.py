@@ -1,6 +1,7 @@
 """What each network is made of and costs: parameters, and multiplications per pixel and frame."""
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -19,22 +20,30 @@ def main() -> None:
     networks = measured_backends(options.weights)
     trained = [backend for backend in BACKENDS.values() if backend.trained]
     networks |= {f"{backend.name} (defaults)": backend.build() for backend in trained}
-    costs = {
-        name: {
-            "parameters": sum(parameter.numel() for parameter in network.parameters()),
-            **{f"kmac_{f}_frames": kilo_multiplications(network, f) for f in options.frames},
-        }
-        for name, network in networks.items()
-    }
+    costs = {name: measure(network, options.frames) for name, network in networks.items()}
     head = ["network", "parameters", *(f"kMAC/px/frame, {f} frames" for f in options.frames)]
     print_table(
         head,
         [
-            [name, f"{cost['parameters']:,}", *(f"{v:.1f}" for v in list(cost.values())[1:])]
+            [name, f"{cost['parameters']:,}", *(_shown(cost, f) for f in options.frames)]
             for name, cost in costs.items()
         ],
     )
     print(f"\nWrote {write_result('costs', options, {'costs': costs})}")
+
+
+def measure(network: Network, lengths: Sequence[int]) -> dict[str, float]:
+    """Count parameters, and multiplications at those numbers of frames that the network takes."""
+    taken = [f for f in lengths if network.contract.frames in {None, f}]
+    return {
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        **{f"kmac_{f}_frames": kilo_multiplications(network, f) for f in taken},
+    }
+
+
+def _shown(cost: Mapping[str, float], frames: int) -> str:
+    key = f"kmac_{frames}_frames"
+    return f"{cost[key]:.1f}" if key in cost else "–"
 
 
 def kilo_multiplications(network: Network, frames: int) -> float:
@@ -58,7 +67,7 @@ def kilo_multiplications(network: Network, frames: int) -> float:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--frames", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--frames", type=int, nargs="+", default=[1, 2, 8])
     parser.add_argument("--weights", type=Path, nargs="*", default=[], help="more to measure")
     parser.add_argument("--json", type=Path, help="else benchmarks/results/costs.json")
     return parser.parse_args()

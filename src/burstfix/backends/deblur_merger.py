@@ -50,7 +50,7 @@ class DeblurMergerNetwork(Network):
             coding="display",
             multiple_of=CELL,
             receptive_radius=receptive_radius(),
-            working_bytes=math.ceil(600 * config.width) + 100,
+            working_bytes=math.ceil(300 * config.width) + 40,
         )
 
     def forward(self, burst: Tensor, seen: Tensor, descriptor: Tensor) -> Tensor:

@@ -84,7 +84,7 @@ class DeblurRNNNetwork(Network):
             coding="display",
             multiple_of=CELL,
             receptive_radius=receptive_radius(),
-            working_bytes=math.ceil(600 * config.width) + 100,
+            working_bytes=math.ceil(200 * config.width) + 60,
         )
 
     def forward(self, burst: Tensor, seen: Tensor, descriptor: Tensor) -> Tensor:
