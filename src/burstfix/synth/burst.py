@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from burstfix import color
-from burstfix.synth import camera, motion, psf, sensor
-from burstfix.synth.plan import BurstSettings, Choices, Plan, draw_plan
-from burstfix.synth.resample import pixel_grid, sample, transform
+from burstfix.synth import motion, psf, sensor
+from burstfix.synth.aligned import GUARD, align, code_truth, describe, match_exposure, see
+from burstfix.synth.plan import BurstSettings, CameraSettings, Choices, Plan, draw_plan
+from burstfix.synth.record import record
+from burstfix.synth.resample import pixel_grid, sample
 
-GUARD = 8  # px around the crop: room for shifts, demosaicing and the aligning resample
 MARGIN = 24  # px around that: what the largest shakes bring in
 MOMENTS = 32  # of the exposure, where the camera also turns
 
@@ -43,7 +43,7 @@ class SyntheticBurst:
     source_from_reference: Tensor
 
 
-def photo_side(settings: BurstSettings) -> int:
+def photo_side(settings: CameraSettings) -> int:
     """Return the least side of the photographs that `synthesize` takes [px]."""
     return settings.crop + 2 * (GUARD + MARGIN)
 
@@ -66,7 +66,7 @@ def synthesize(
         The bursts, on the same device.
     """
     plan = draw_plan(len(photos), frames, settings, generator)
-    scenes = _scenes(photos, settings, plan)
+    scenes = cut_scenes(photos, settings, plan)
     others = scenes.roll(1, dims=0).flip(-1)
     scenes = sensor.restore_highlights(scenes, others, plan.highlight)
     scenes = scenes * plan.brightness.view(-1, 1, 1, 1)
@@ -77,16 +77,16 @@ def synthesize(
     )
     paths = _paths(settings, plan, generator)
     light = _expose(scenes, met, paths, settings=settings, plan=plan, generator=generator)
-    recorded = _record(light, settings, plan, generator)
-    aligned, homographies = _align(recorded, settings, plan, generator)
-    gain_ev = _match_exposure(aligned, plan)
-    seen = _seen(aligned, settings, plan, generator)
+    recorded = record(light, settings, plan, generator)
+    aligned, homographies = align(recorded, settings, plan, generator)
+    gain_ev = match_exposure(aligned, plan)
+    seen = see(aligned, settings, plan, generator)
     inner = slice(GUARD + MARGIN, GUARD + MARGIN + settings.crop)
     return SyntheticBurst(
         frames=torch.where(seen > 0, aligned, aligned[:, :1]),
-        truth=_code_truth(still[..., inner, inner].clamp(0, 1), plan),
+        truth=code_truth(still[..., inner, inner].clamp(0, 1), plan),
         seen=seen,
-        descriptor=_descriptor(gain_ev, plan),
+        descriptor=describe(gain_ev, plan),
         psfs=psf.splat(paths, settings.psf_size).view(
             *plan.extent.shape, settings.psf_size, settings.psf_size
         ),
@@ -94,7 +94,7 @@ def synthesize(
     )
 
 
-def _scenes(photos: Tensor, settings: BurstSettings, plan: Plan) -> Tensor:
+def cut_scenes(photos: Tensor, settings: CameraSettings, plan: Plan) -> Tensor:
     """Cut a square from every photograph, in one of eight orientations; (N, 3, s, s)."""
     side = photo_side(settings)
     if min(photos.shape[-2:]) < side:
@@ -232,143 +232,3 @@ def _turn(
     moments = motion.shake_homographies(-paths, roll, middle, MOMENTS)
     placed = motion.rigid(-shift, torch.zeros_like(shift[:, 0]), middle)
     return motion.shake(scenes, moments @ placed.unsqueeze(1))
-
-
-def _record(
-    light: Tensor, settings: BurstSettings, plan: Plan, generator: torch.Generator
-) -> Tensor:
-    """Pass light through sensor and camera; linear light as read from the files."""
-    count, frames = plan.extent.shape
-    balance = plan.white_balance.view(count, 1, 3, 1, 1)
-    exposed = light * (plan.exposure_ev.exp2().view(count, frames, 1, 1, 1) / balance)
-    bayer = sensor.mosaic(exposed.flatten(0, 1))
-    bayer = sensor.add_noise(bayer, plan.shot.flatten(), plan.read.flatten(), generator)
-    for n, choice in enumerate(plan.choices):
-        if choice.hot:
-            own = slice(n * frames, (n + 1) * frames)
-            bayer[own] = sensor.add_hot_pixels(bayer[own], settings.hot_pixels, generator)
-    lowest = torch.tensor([-choice.pedestal for choice in plan.choices], device=light.device)
-    lowest = lowest.view(count, 1, 1, 1, 1)
-    bayer = bayer.view(count, frames, 1, *bayer.shape[-2:]).clamp_max_(1).maximum(lowest)
-    developed = sensor.demosaic(bayer.flatten(0, 1)).view(light.shape)
-    for n, choice in enumerate(plan.choices):
-        if choice.full_colour:
-            white = sensor.add_noise(exposed[n], plan.shot[n], plan.read[n], generator)
-            developed[n] = white.clamp_(-choice.pedestal, 1)
-    developed *= balance * plan.drift.view(count, frames, 3, 1, 1)
-    for n, choice in enumerate(plan.choices):
-        if choice.correlated:
-            _add_grain(developed[n], plan.read[n] + 0.18 * plan.shot[n], generator)
-    developed.clamp_max_(1)
-    for n, choice in enumerate(plan.choices):
-        if choice.jpeg:
-            developed[n] = _develop_jpeg(developed[n], n, choice, plan)
-    return developed
-
-
-def _add_grain(frames: Tensor, variance: Tensor, generator: torch.Generator) -> None:
-    """Add noise of unknown processing to a burst in place, about as strong as it has already."""
-    shape = (frames.shape[0], frames.shape[1], frames.shape[2], frames.shape[3])
-    grain = sensor.correlated_noise(shape, generator)
-    split = 0.7 * torch.rand(2, generator=generator, device=generator.device)
-    strength = variance.sqrt().view(-1, 1, 1, 1)
-    # The factor is relative to middle grey, so that both parts are of one size there.
-    factor = (split[1] * strength / 0.18).clamp_max(0.3)
-    frames.mul_(1 + factor * grain).add_(split[0] * strength * grain)
-
-
-def _develop_jpeg(frames: Tensor, n: int, choice: Choices, plan: Plan) -> Tensor:
-    """Tone, clean, sharpen and compress a burst, and decode it as sRGB; (F, 3, w, w)."""
-    codes = frames.clamp(0, 1).pow_(1 / plan.gamma[n])
-    each = (len(frames),)
-    ycc = camera.to_ycc(codes)
-    ycc = camera.clean(ycc, plan.clean_luma[n].expand(each), plan.clean_chroma[n].expand(each))
-    ycc = camera.sharpen(ycc, plan.sharpen[n].expand(each))
-    ycc = camera.quantise(ycc, plan.quality[n].expand(each), subsample=choice.subsample)
-    levels = camera.from_ycc(ycc).mul_(255).round_().clamp_(0, 255).int()
-    table = torch.arange(256, dtype=torch.float32, device=frames.device) / 255
-    return color.decode(table, color.SRGB)[levels]
-
-
-def _align(
-    recorded: Tensor, settings: BurstSettings, plan: Plan, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Bring frames to the reference's geometry as alignment does: nearly.
-
-    Returns:
-        Aligned frames (N, F, 3, h, w) and the homographies left over (N, F, 3, 3).
-    """
-    count, frames = plan.extent.shape
-    size = (settings.crop, settings.crop)
-    device = recorded.device
-    normal = torch.randn(count * frames, 5, 2, generator=generator, device=device)
-    strength = torch.rand(count * frames, 2, generator=generator, device=device)
-    later = (torch.arange(count * frames, device=device) % frames > 0).float()
-    # Few frames are off by much, most by little.
-    spread = settings.leftover_px * (0.25 + 3.75 * strength[:, 0] ** 8) * later
-    corners = (normal[:, :1] + 0.4 * normal[:, 1:]) * spread.view(-1, 1, 1)
-    homographies = motion.corner_homographies(corners, size)
-    depth = settings.parallax_px * 2 * strength[:, 1] ** 4 * later
-    grid = pixel_grid(size, device=device, dtype=torch.float32)
-    points = transform(torch.linalg.inv(homographies), grid)
-    points = points + motion.parallax(count * frames, size, depth, generator)
-    points = points + (plan.shift.view(-1, 1, 1, 2) + GUARD)
-    aligned = sample(recorded.flatten(0, 1), points)
-    return aligned.view(count, frames, 3, *size), homographies.view(count, frames, 3, 3)
-
-
-def _match_exposure(aligned: Tensor, plan: Plan) -> Tensor:
-    """Bring frames to the reference's exposure in place; return the factors' log2, (N, F)."""
-    grey = torch.full_like(plan.exposure_ev, 0.18)
-    jpeg = torch.tensor([choice.jpeg for choice in plan.choices], device=grey.device)
-    exposed = (grey * plan.exposure_ev.exp2()).clamp_max(0.9)  # a matcher leaves clipped light out
-    power = torch.where(jpeg, 1 / plan.gamma, 1).view(-1, 1)
-    coded = color.decode(torch.stack([grey, exposed]).pow(power), color.SRGB)
-    ratio = torch.where(jpeg.view(-1, 1), coded[0] / coded[1], (-plan.exposure_ev).exp2())
-    gain = ratio * plan.gain_error
-    aligned *= gain.view(*gain.shape, 1, 1, 1)
-    return gain.log2()
-
-
-def _seen(
-    aligned: Tensor, settings: BurstSettings, plan: Plan, generator: torch.Generator
-) -> Tensor:
-    """Mark what frames saw: not beyond their edges, nor, where gains darken, what is clipped."""
-    count, frames = plan.extent.shape
-    side = settings.crop
-    device = aligned.device
-    quarter = torch.randint(4, (count, frames), generator=generator, device=device)
-    axis = torch.arange(side, dtype=torch.float32, device=device)
-    down, right = axis.view(-1, 1).expand(side, side), axis.expand(side, side)
-    distances = torch.stack([down, right, side - 1 - down, side - 1 - right])
-    seen = distances[quarter] >= plan.edge.view(count, frames, 1, 1)
-    seen = seen.float().unsqueeze(2)
-    for n, choice in enumerate(plan.choices):
-        if choice.bracketed:
-            gain = (-plan.exposure_ev[n]).exp2().view(-1, 1, 1, 1)
-            clipped = aligned[n].amax(dim=1, keepdim=True) >= 0.98 * gain
-            seen[n] *= ~(clipped & (gain < 0.95))
-    return seen
-
-
-def _code_truth(truth: Tensor, plan: Plan) -> Tensor:
-    """Give truth the tone curve of its burst, decoded as the burst is; (N, 3, h, w)."""
-    jpeg = torch.tensor([choice.jpeg for choice in plan.choices], device=truth.device)
-    coded = color.decode(truth.pow(1 / plan.gamma.view(-1, 1, 1, 1)), color.SRGB)
-    return torch.where(jpeg.view(-1, 1, 1, 1), coded, truth)
-
-
-def _descriptor(gain_ev: Tensor, plan: Plan) -> Tensor:
-    """Fill the columns of `backends.base.DESCRIPTOR`; (N, F, 4)."""
-    gain = gain_ev.exp2()
-    known = plan.noise_known.view(-1, 1)
-    unknown = torch.full_like(gain, math.nan)
-    reference = torch.zeros_like(gain)
-    reference[:, 0] = 1
-    columns = [
-        reference,
-        gain_ev,
-        torch.where(known, plan.shot * gain, unknown),
-        torch.where(known, plan.read * gain**2, unknown),
-    ]
-    return torch.stack(columns, dim=-1)

@@ -10,25 +10,32 @@ from torch import Tensor
 from burstfix.synth.resample import pixel_grid, sample, transform
 
 
-def rigid(shift: Tensor, angle: Tensor, centre: tuple[float, float]) -> Tensor:
+def rigid(shift: Tensor, angle: Tensor, centre: tuple[float, float] | Tensor) -> Tensor:
     """Make homographies that turn about a centre, then shift.
 
     Args:
         shift: (x, y) [px]; (n, 2).
         angle: from the x to the y axis, in radians; (n,).
-        centre: (x, y) that the turning leaves in place.
+        centre: (x, y) that the turning leaves in place; one for all, or (n, 2).
 
     Returns:
         (n, 3, 3), of the dtype of `shift`.
     """
     cosine, sine = angle.cos(), angle.sin()
-    x, y = centre
+    x, y = centre.unbind(-1) if isinstance(centre, Tensor) else centre
     matrices = torch.zeros(len(shift), 3, 3, dtype=shift.dtype, device=shift.device)
     matrices[:, 0, 0] = matrices[:, 1, 1] = cosine
     matrices[:, 0, 1], matrices[:, 1, 0] = -sine, sine
     matrices[:, 0, 2] = x - cosine * x + sine * y + shift[:, 0]
     matrices[:, 1, 2] = y - sine * x - cosine * y + shift[:, 1]
     matrices[:, 2, 2] = 1
+    return matrices
+
+
+def shifts(shift: Tensor) -> Tensor:
+    """Make homographies that shift by (x, y) [px]; (n, 2) to (n, 3, 3)."""
+    matrices = torch.eye(3, dtype=shift.dtype, device=shift.device).repeat(len(shift), 1, 1)
+    matrices[:, :2, 2] = shift
     return matrices
 
 

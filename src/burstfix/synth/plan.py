@@ -13,8 +13,8 @@ RUINS: tuple[Ruin, ...] = ("foreign", "foreign", "displaced", "dark")
 
 
 @dataclass(frozen=True, kw_only=True)
-class BurstSettings:
-    """Ranges and probabilities of every degradation; pixels are those of the frames.
+class CameraSettings:
+    """What sensors, cameras and alignment do, whatever the task; pixels are those of the frames.
 
     Shares are probabilities for a burst, where the name does not say a frame.
     """
@@ -22,33 +22,13 @@ class BurstSettings:
     crop: int = 128  # side of the frames; a multiple of 16
     psf_size: int = 51
 
-    sharp_share: float = 0.08  # every extent lies in sharp_extent
-    sharp_extent: Range = (0.0, 1.5)
-    hard_share: float = 0.27  # no frame is sharp: every extent lies in hard_extent
-    lucky_share: float = 0.2  # one frame below 2 px, the others in hard_extent
-    hard_extent: Range = (9.0, 25.0)
-    extent: Range = (1.0, 25.0)  # of the other bursts' typical frame, log-uniform
-    extent_variation: float = 1.3  # standard deviation over frames, in octaves, at most
-    reference_sharpest_share: float = 0.7
-    disc_share: float = 0.08  # of frames: defocused instead of shaken
-    matern_share: float = 0.3  # of frames: smooth shake after Wieschollek instead of Aittala
-    defocus: Range = (0.0, 0.5)  # scatter of the points of a shake [px]
-    rotating_share: float = 0.06  # shake that turns the camera: blur varies over the picture
-    roll_deg: float = 1.5  # standard deviation of that turning
-
     leftover_px: float = 0.5  # typical misalignment; a tenth of frames has four times as much
     parallax_px: float = 0.4
-    moving_share: float = 0.12  # a thing moves over the scene
-    velocity_px: float = 12.0  # of the thing, a frame
-    ruined_share: float = 0.15  # one frame (of eight, say) shows another scene, or almost nothing
     edge_share: float = 0.06  # of frames: part lies outside what the frame saw
 
     highlight_share: float = 0.4
     highlight: Range = (0.5, 6.0)  # light restored beyond white
     brightness_ev: Range = (-1.3, 0.3)  # of the scene
-    bracket_share: float = 0.1
-    bracket_ev: float = 2.0  # largest exposure difference in a bracketed burst
-    exposure_ev: float = 0.05  # standard deviation in the others
     gain_error: float = 0.01  # of exposure matching
     white_balance: Range = (1.2, 2.4)  # gains of red and blue
     white_balance_drift: float = 0.015  # of JPEG frames
@@ -73,6 +53,33 @@ class BurstSettings:
     def __post_init__(self) -> None:
         if self.crop % 16:
             raise ValueError(f"crop must be a multiple of 16, not {self.crop}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BurstSettings(CameraSettings):
+    """Ranges and probabilities of every degradation of a burst."""
+
+    sharp_share: float = 0.08  # every extent lies in sharp_extent
+    sharp_extent: Range = (0.0, 1.5)
+    hard_share: float = 0.27  # no frame is sharp: every extent lies in hard_extent
+    lucky_share: float = 0.2  # one frame below 2 px, the others in hard_extent
+    hard_extent: Range = (9.0, 25.0)
+    extent: Range = (1.0, 25.0)  # of the other bursts' typical frame, log-uniform
+    extent_variation: float = 1.3  # standard deviation over frames, in octaves, at most
+    reference_sharpest_share: float = 0.7
+    disc_share: float = 0.08  # of frames: defocused instead of shaken
+    matern_share: float = 0.3  # of frames: smooth shake after Wieschollek instead of Aittala
+    defocus: Range = (0.0, 0.5)  # scatter of the points of a shake [px]
+    rotating_share: float = 0.06  # shake that turns the camera: blur varies over the picture
+    roll_deg: float = 1.5  # standard deviation of that turning
+
+    moving_share: float = 0.12  # a thing moves over the scene
+    velocity_px: float = 12.0  # of the thing, a frame
+    ruined_share: float = 0.15  # one frame (of eight, say) shows another scene, or almost nothing
+
+    bracket_share: float = 0.1
+    bracket_ev: float = 2.0  # largest exposure difference in a bracketed burst
+    exposure_ev: float = 0.05  # standard deviation in the others
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,6 +59,38 @@ def sample(images: Tensor, points: Tensor, mode: str = "bicubic") -> Tensor:
     )
 
 
+def sample_through(
+    images: Tensor,
+    source_from_target: Tensor,
+    size: Sequence[int],
+    *,
+    inset: int = 0,
+    mode: str = "bicubic",
+) -> Tensor:
+    """Sample pictures through homographies; several times as quick as by `transform`.
+
+    Args:
+        images: any light; (n, c, h, w).
+        source_from_target: (n, 3, 3).
+        size: of the result, (height, width).
+        inset: x and y of the result's first pixel in the target.
+        mode: as in `sample`.
+
+    Returns:
+        Samples; (n, c, height, width). Outside the images the border repeats.
+    """
+    height, width = images.shape[-2:]
+    scale = [[2 / (width - 1), 0, -1], [0, 2 / (height - 1), -1], [0, 0, 1]]
+    matrices = torch.tensor(scale).to(source_from_target) @ source_from_target
+    device, dtype = images.device, matrices.dtype
+    grid = pixel_grid(size, top=inset, left=inset, device=device, dtype=dtype).view(-1, 2).T
+    x, y, w = (matrices[:, :, :2] @ grid + matrices[:, :, 2:]).unbind(1)  # rows of pixels: quick
+    points = torch.stack([x / w, y / w], dim=-1).view(len(images), size[0], size[1], 2)
+    return F.grid_sample(
+        images, points.to(images.dtype), mode=mode, padding_mode="border", align_corners=True
+    )
+
+
 def spline_sample(images: Tensor, points: Tensor) -> Tensor:
     """Sample pictures with interpolating cubic splines: nearly as sharp as Fourier's.
 

@@ -1,0 +1,277 @@
+"""Batches of short noisy and long shaken exposures of one scene, with their truth."""
+
+import math
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+from burstfix import color
+from burstfix.synth import psf, sensor
+from burstfix.synth.aligned import GUARD, align, code_truth, describe, match_exposure, see
+from burstfix.synth.burst import MARGIN, SyntheticBurst, cut_scenes
+from burstfix.synth.film import FilmSettings, film
+from burstfix.synth.plan import (
+    BurstSettings,
+    CameraSettings,
+    Plan,
+    Range,
+    draw_plan,
+    log_uniform,
+    uniform,
+)
+from burstfix.synth.record import record
+from burstfix.synth.sequence import Film, centre_ways
+
+SHOT_BELOW = 0.5  # of the long exposure's light: where the paper's noise is shot noise; our choice
+INTENSITIES = 256  # of an 8-bit picture: the scale of the paper's shot noise
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairSettings(FilmSettings):
+    """Ranges and probabilities of what befalls a pair.
+
+    The settings of `CameraSettings` hold for both frames; `noise` is the short one's, after it
+    was brought to the long one's exposure.
+    """
+
+    psf_size: int = 65
+    noise: Range = (0.015, 0.15)
+    light: Range = (0.1, 0.8)  # what the short frame got of the long one's light, log-uniform
+    amplified_share: float = 0.5  # pairs whose camera brightened the short frame itself
+    unknown_gain_share: float = 0.2  # pairs whose descriptor does not tell how much
+    extent: Range = (1.0, 30.0)  # of the long frame's shake [px], log-uniform
+    exposure_s: Range = (0.02, 0.25)  # of the long frame, log-uniform
+    moments: tuple[int, int] = (6, 20)  # sharp frames in a long exposure: about one a pixel
+    gap: tuple[int, int] = (1, 6)  # sharp frames that are lost between two exposures
+    drift: float = 0.0  # share of the camera's drift between frames that alignment leaves
+    centroid_miss: float = 0.05  # of the extent, by which alignment misses the blur's centroid
+    stranger_share: float = 0.04  # the last long frame shows another scene
+    published_noise: bool = False  # of Zhang et al. 2019, on sRGB codes, instead of a sensor's
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeline:
+    """When frames are exposed, in sharp frames of a sequence.
+
+    Args:
+        times: of all moments, those of a frame side by side; (T,).
+        frames: where each frame's moments lie in `times`.
+        shorts: how many frames are short; they come first.
+    """
+
+    times: Tensor
+    frames: tuple[range, ...]
+    shorts: int
+
+    @property
+    def span(self) -> int:
+        """Moments of a long exposure."""
+        return len(self.frames[-1])
+
+    @property
+    def frame_of(self) -> list[int]:
+        """The frame that each moment belongs to."""
+        return [number for number, moments in enumerate(self.frames) for _ in moments]
+
+
+def synthesize_pairs(
+    photos: Tensor, settings: PairSettings, generator: torch.Generator, frames: int = 2
+) -> SyntheticBurst:
+    """Degrade photographs into pairs; one crop of each becomes one pair.
+
+    After Zhang et al. 2019, section III-C: of a sequence of sharp frames the first becomes the
+    noisy one and the truth, the next are lost, the others are averaged into the blurry one. The
+    sequence is filmed in the photograph; both frames pass a sensor, a camera, and alignment.
+
+    Args:
+        photos: linear light, 1 = white, at least `burst.photo_side` a side; (N, 3, H, W).
+        settings: how strong and how frequent every degradation is.
+        generator: draws everything; same device as `photos`.
+        frames: in each pair; of more than two, the first are short and the last are long.
+
+    Returns:
+        Pairs with the short frame at index 0, brought to the long frame's exposure; its geometry
+        and the last frame's colour are the truth's.
+    """
+    if frames < 2:
+        raise ValueError("A pair has two frames or more.")
+    extent = log_uniform((len(photos),), settings.extent, generator)
+    line = draw_timeline(frames, float(extent.max()), settings, generator)
+    plan, light = _draw(len(photos), line, settings, generator)
+    scenes = cut_scenes(photos, settings, plan)
+    others = scenes.roll(1, dims=0).flip(-1)
+    scenes = sensor.restore_highlights(scenes, others, plan.highlight)
+    bright = plan.brightness.view(-1, 1, 1, 1)
+    sequence = film(
+        scenes * bright,
+        others * bright,
+        times=line.times,
+        frames_per_s=line.span / log_uniform((len(photos),), settings.exposure_s, generator),
+        span=line.span,
+        extent=extent,
+        margin=MARGIN,
+        settings=settings,
+        generator=generator,
+    )
+    truth = sequence.frame(0).clamp(0, 1)
+    sequence = _register(sequence, line, plan, extent, settings, generator)
+    exposed = _mistake(expose(sequence, line), settings, generator)
+    if settings.published_noise:
+        recorded = publish(exposed, light, line, generator)
+    else:
+        recorded = record(exposed, settings, plan, generator)
+    aligned, homographies = align(recorded, settings, plan, generator)
+    gain_ev = match_exposure(aligned, plan)
+    aligned.clamp_max_(1)  # what the long frame would clip is white in the short one too
+    seen = see(aligned, settings, plan, generator)
+    inner = slice(GUARD, GUARD + settings.crop)
+    return SyntheticBurst(
+        frames=torch.where(seen > 0, aligned, aligned[:, :1]),
+        truth=code_truth(truth[..., inner, inner], plan),
+        seen=seen,
+        descriptor=_forget(describe(gain_ev, plan), settings, generator),
+        psfs=_psfs(sequence, line, settings.psf_size),
+        source_from_reference=homographies,
+    )
+
+
+def draw_timeline(
+    frames: int, extent: float, settings: PairSettings, generator: torch.Generator
+) -> Timeline:
+    """Draw when each frame of a batch is exposed; the short ones come before or after."""
+    dice = torch.rand(3 + frames, generator=generator, device=generator.device).tolist()
+    longs = 1 + int(dice[0] * (frames - 1))
+    low, high = settings.moments
+    span = max(low, min(high, math.ceil(extent)))
+    direction = 1 if dice[1] < 0.5 else -1
+    times, ranges, now = [0], [range(0, 1)], 1
+    for number in range(1, frames):
+        first, last = settings.gap
+        now += first + int(dice[2 + number] * (last - first + 1))
+        length = span if number >= frames - longs else 1
+        ranges.append(range(len(times), len(times) + length))
+        times += range(now, now + length)
+        now += length
+    order = torch.tensor(times, dtype=torch.float32, device=generator.device)
+    return Timeline(times=direction * order, frames=tuple(ranges), shorts=frames - longs)
+
+
+def expose(sequence: Film, line: Timeline) -> Tensor:
+    """Expose every frame: the mean of its moments, in linear light; (N, F, 3, h, w)."""
+    light = [sequence.average(moments) for moments in line.frames]
+    return torch.stack(light, dim=1).clamp_min_(0)  # cubic samples overshoot
+
+
+def publish(light: Tensor, share: Tensor, line: Timeline, generator: torch.Generator) -> Tensor:
+    """Darken the short frames and add noise as Zhang et al. 2019 do, section III-C.
+
+    Short frames with little light get shot noise, after equation (8); the others read noise of a
+    deviation between 0.05 and 0.1. Long frames get read noise, of a variance as much smaller as
+    they have moments. All on sRGB codes, since the paper's frames are coded. What is little light
+    the paper does not tell.
+
+    Args:
+        light: of every frame as if all were exposed alike, linear; (N, F, 3, h, w).
+        share: what the short frames get of it, 0 to 1; (N,).
+        line: which frames are short, and how many moments the long ones have.
+        generator: draws the noise; same device as `light`.
+
+    Returns:
+        Linear light between 0 and 1, the short frames dark; (N, F, 3, h, w).
+    """
+    dimmed = torch.cat(
+        [light[:, : line.shorts] * share.view(-1, 1, 1, 1, 1), light[:, line.shorts :]], dim=1
+    )
+    codes = color.encode(dimmed.clamp(0, 1), color.SRGB)
+    deviation = uniform((len(light), 1, 1, 1, 1), (0.05, 0.1), generator)
+    read = torch.randn(codes.shape, generator=generator, device=codes.device) * deviation
+    read[:, line.shorts :] /= math.sqrt(line.span)
+    shot = torch.poisson(codes * INTENSITIES, generator=generator) / INTENSITIES
+    poor = (share < SHOT_BELOW).view(-1, 1, 1, 1, 1).expand(-1, light.shape[1], -1, -1, -1).clone()
+    poor[:, line.shorts :] = False
+    return color.decode(torch.where(poor, shot, codes + read).clamp(0, 1), color.SRGB)
+
+
+def _draw(
+    count: int, line: Timeline, settings: PairSettings, generator: torch.Generator
+) -> tuple[Plan, Tensor]:
+    """Draw what befalls pairs: as for bursts, but exposures and noise are of two kinds.
+
+    Returns:
+        The plan; and what the short frames get of the long ones' light, (N,).
+    """
+    shared = {field.name: getattr(settings, field.name) for field in fields(CameraSettings)}
+    nothing = BurstSettings(
+        **shared, rotating_share=0, moving_share=0, ruined_share=0, bracket_share=0
+    )
+    plan = draw_plan(count, len(line.frames), nothing, generator)
+    light = log_uniform((count,), settings.light, generator)
+    dice = torch.rand(count, generator=generator, device=generator.device)
+    gain = torch.where(dice < settings.amplified_share, 1, 1 / light).unsqueeze(1)
+    short = torch.arange(len(line.frames), device=generator.device) < line.shorts
+    share = light.unsqueeze(1)
+    shot = torch.where(short, plan.shot / gain, plan.shot * share)
+    # A sensor's read noise, counted in electrons, is larger where it amplifies less.
+    read = torch.where(short, plan.read / gain.square(), plan.read * share**1.5)
+    plan = replace(
+        plan,
+        exposure_ev=torch.where(short, -gain.log2(), 0.0),
+        shot=shot,
+        read=read,
+        noise_known=plan.noise_known & (not settings.published_noise),
+        # The last frame gives the brightness and the colour.
+        gain_error=plan.gain_error.roll(-1, dims=1),
+        drift=plan.drift.roll(-1, dims=1),
+    )
+    return plan, light
+
+
+def _register(
+    sequence: Film,
+    line: Timeline,
+    plan: Plan,
+    extent: Tensor,
+    settings: PairSettings,
+    generator: torch.Generator,
+) -> Film:
+    """Bring each frame's centroid to where the first frame lies, nearly, and place it."""
+    frame_of = torch.tensor(line.frame_of, device=extent.device)
+    means = [sequence.path[:, list(moments)].mean(dim=1) for moments in line.frames]
+    rest = (1 - settings.drift) * torch.stack(means, dim=1)
+    normal = torch.randn(*rest.shape[:2], 2, generator=generator, device=extent.device)
+    miss = settings.centroid_miss * extent.view(-1, 1, 1) * normal
+    miss[:, : line.shorts] = 0
+    rest[..., :2] += miss
+    rest[:, 0] = 0
+    return replace(sequence, rest=rest[:, frame_of], shift=plan.shift[:, frame_of])
+
+
+def _mistake(light: Tensor, settings: PairSettings, generator: torch.Generator) -> Tensor:
+    """Give some pairs a long frame of another scene."""
+    dice = torch.rand(len(light), 1, 1, 1, generator=generator, device=light.device)
+    last = light[:, -1]
+    last = torch.where(dice < settings.stranger_share, last.roll(1, dims=0).flip(-1), last)
+    return torch.cat([light[:, :-1], last.unsqueeze(1)], dim=1)
+
+
+def _forget(descriptor: Tensor, settings: PairSettings, generator: torch.Generator) -> Tensor:
+    """Leave out, of some pairs, how much the short frame was brightened."""
+    dice = torch.rand(len(descriptor), generator=generator, device=descriptor.device)
+    descriptor[dice < settings.unknown_gain_share, :, 1] = math.nan
+    return descriptor
+
+
+def _psfs(sequence: Film, line: Timeline, size: int) -> Tensor:
+    """Draw how each frame blurs the scene behind, in its middle; (N, F, size, size)."""
+    middle = torch.tensor(sequence.scenes.shape[-2:], device=sequence.axis.device).flip(0) - 1
+    ways = -centre_ways(sequence.path - sequence.rest, sequence.axis, middle.float() / 2)
+    each = []
+    for moments in line.frames:
+        # A short frame repeats its moment, so that all have as many.
+        own = ways[:, list(moments)]
+        own = own if own.shape[1] > 1 else own.expand(-1, line.span, -1)
+        each.append(own - own.mean(dim=1, keepdim=True))
+    room = size // 2 - 1.0
+    paths = torch.stack(each, dim=1).clamp(-room, room)
+    return psf.splat(paths.flatten(0, 1), size).view(*paths.shape[:2], size, size)
