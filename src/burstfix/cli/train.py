@@ -8,8 +8,11 @@ import typer
 from burstfix.errors import INTERRUPTED, OutputError, UsageError
 
 if TYPE_CHECKING:
+    import torch
+
     from burstfix.cli.console import Terminal
     from burstfix.io.photos import Photo
+    from burstfix.train.checkpoint import Run
     from burstfix.train.config import Recipe
     from burstfix.train.log import Report
 
@@ -22,6 +25,12 @@ Examples:
   burstfix train burst --data photos/ -o my.safetensors --from weights/set-burst.safetensors
   torchrun --nproc_per_node 8 -m burstfix train burst --data photos.pack -o my.safetensors
 """
+PAIR_EXAMPLES = """\b
+Examples:
+  burstfix train pair --data photos/ -o my.safetensors --minutes 60
+  burstfix train pair --data photos/ -o my.safetensors --from weights/set-burst.safetensors
+  burstfix train pair --data photos/ -o my.safetensors --recipe deblur-rnn-pair
+"""
 TELL_EVERY_S = 15.0
 FEW = 100  # photographs
 
@@ -31,15 +40,33 @@ def group() -> None:
     """Train weights of your own."""
 
 
+Data = Annotated[
+    Path,
+    typer.Option("--data", help="Folder of sharp photographs, or a pack.", show_default=False),
+]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", help="Weights file to write.", show_default=False)
+]
+Minutes = Annotated[
+    float, typer.Option("--minutes", min=0.1, help="Over all sittings; the schedule obeys it.")
+]
+Resume = Annotated[Path | None, typer.Option("--resume", help="Checkpoint to go on from.")]
+Begin = Annotated[
+    Path | None,
+    typer.Option("--from", help="Weights to begin with: adapts them to your photographs."),
+]
+Credit = Annotated[
+    str, typer.Option("--credit", help="Whom the weights' card credits for the photographs.")
+]
+Device = Annotated[str, typer.Option("--device", "-d", help="auto, cpu, cuda, mps.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+
+
 @app.command(epilog=EXAMPLES, no_args_is_help=True)
 def burst(
-    data: Annotated[
-        Path,
-        typer.Option("--data", help="Folder of sharp photographs, or a pack.", show_default=False),
-    ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Weights file to write.", show_default=False)
-    ],
+    data: Data,
+    output: Output,
     recipe: Annotated[
         str | None,
         typer.Option(
@@ -49,54 +76,127 @@ def burst(
             "checkpoint's]",
         ),
     ] = None,
-    minutes: Annotated[
-        float, typer.Option("--minutes", min=0.1, help="Over all sittings; the schedule obeys it.")
-    ] = 60.0,
-    resume: Annotated[
-        Path | None, typer.Option("--resume", help="Checkpoint to go on from.")
-    ] = None,
-    begin_from: Annotated[
-        Path | None,
-        typer.Option("--from", help="Weights to begin with: adapts them to your photographs."),
-    ] = None,
-    credit: Annotated[
-        str, typer.Option("--credit", help="Whom the weights' card credits for the photographs.")
-    ] = "",
-    device: Annotated[str, typer.Option("--device", "-d", help="auto, cpu, cuda, mps.")] = "auto",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    minutes: Minutes = 60.0,
+    resume: Resume = None,
+    begin_from: Begin = None,
+    credit: Credit = "",
+    device: Device = "auto",
+    quiet: Quiet = False,
+    debug: Debug = False,
 ) -> None:
     """Train a burst network on your photographs; Ctrl-C saves what is there."""
     del debug  # read by `main`
     from burstfix import device as devices
+    from burstfix.train.choice import choose_recipe
+
+    chosen = devices.choose(device)
+    _train(
+        "burst",
+        data,
+        output,
+        plan=_named(recipe, resume) or choose_recipe(chosen, minutes),
+        minutes=minutes,
+        resume=resume,
+        begin_from=begin_from,
+        credit=credit,
+        device=chosen,
+        quiet=quiet,
+    )
+
+
+@app.command(epilog=PAIR_EXAMPLES, no_args_is_help=True)
+def pair(
+    data: Data,
+    output: Output,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe",
+            help="A name as deblur-rnn-pair, or a .toml file. [default: set-pair; with --resume "
+            "the checkpoint's]",
+        ),
+    ] = None,
+    minutes: Minutes = 60.0,
+    resume: Resume = None,
+    begin_from: Begin = None,
+    credit: Credit = "",
+    device: Device = "auto",
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Train a network for a noisy and a shaken exposure; Ctrl-C saves what is there."""
+    del debug  # read by `main`
+    from burstfix import device as devices
+    from burstfix.train.config import read_recipe
+
+    _train(
+        "pair",
+        data,
+        output,
+        plan=_named(recipe, resume) or read_recipe("set-pair"),
+        minutes=minutes,
+        resume=resume,
+        begin_from=begin_from,
+        credit=credit,
+        device=devices.choose(device),
+        quiet=quiet,
+    )
+
+
+def _named(recipe: str | None, resume: Path | None) -> "Recipe | None":
+    """Read the recipe asked for, or that of the run to go on with; None where neither is given."""
+    from burstfix.train.checkpoint import read_recipe_of
+    from burstfix.train.config import read_recipe
+
+    if recipe is not None:
+        return read_recipe(recipe)
+    return read_recipe_of(resume) if resume else None
+
+
+def _train(
+    task: str,
+    data: Path,
+    output: Path,
+    *,
+    plan: "Recipe",
+    minutes: float,
+    resume: Path | None,
+    begin_from: Path | None,
+    credit: str,
+    device: "torch.device",
+    quiet: bool,
+) -> None:
+    """Follow a recipe, and tell how it went."""
     from burstfix.cli.console import Terminal
     from burstfix.io.photos import read_photos
-    from burstfix.train.checkpoint import read_recipe_of
-    from burstfix.train.choice import choose_recipe
-    from burstfix.train.config import read_recipe
     from burstfix.train.loop import Budget, train
 
     terminal = Terminal(quiet=quiet)
     _check(output, resume, begin_from)
-    chosen = devices.choose(device)
-    if recipe is not None:
-        plan = read_recipe(recipe)
-    else:
-        plan = read_recipe_of(resume) if resume else choose_recipe(chosen, minutes)
+    if plan.task != task:
+        raise UsageError(
+            f"The recipe trains for {plan.task}, not for {task}.",
+            f"Run `burstfix train {plan.task}`, or name another recipe.",
+        )
     photos = read_photos(data)
     _introduce(photos, plan, terminal)
-    terminal.say(f"Training {plan.backend} for {minutes:g} minutes on {chosen}; Ctrl-C saves.")
+    terminal.say(f"Training {plan.backend} for {minutes:g} minutes on {device}; Ctrl-C saves.")
     run = train(
         plan,
         photos,
         output,
         budget=Budget(minutes=minutes),
-        device=chosen,
+        device=device,
         resume=resume,
         begin_from=begin_from,
         data=credit,
         report=_Teller(terminal),
     )
+    _conclude(run, output, minutes, terminal)
+
+
+def _conclude(run: "Run", output: Path, minutes: float, terminal: "Terminal") -> None:
+    """Say what came of a run, and how to go on where it was interrupted."""
     scores = [score for _, score in run.scores]
     if len(scores) > 1:
         terminal.say(f"Validation went from {scores[0]:.2f} to {scores[-1]:.2f} dB.")

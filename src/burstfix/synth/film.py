@@ -30,7 +30,7 @@ def film(
     *,
     times: Tensor,
     frames_per_s: Tensor,
-    span: float,
+    exposed: range,
     extent: Tensor,
     margin: int,
     settings: FilmSettings,
@@ -43,9 +43,9 @@ def film(
         others: what moving things are cut from; (N, 3, H, W).
         times: moments, counted in frames from where things stand as cut out; (T,).
         frames_per_s: frames a second of each scene; (N,).
-        span: frames of a long exposure, over which `extent` and streaks count.
-        extent: way of the middle of each scene during the first `span` frames after moment 0,
-            between its two points farthest apart [px]; (N,).
+        exposed: moments of a long exposure, over which `extent` and streaks count.
+        extent: way of the middle of each scene over that exposure, between its two points
+            farthest apart [px]; (N,).
         margin: how far frames lie within the scenes on every side [px].
         settings: what moves, and how often.
         generator: draws everything; same device as `scenes`.
@@ -57,14 +57,13 @@ def film(
     path = tremor(count, times, generator, frames_per_s=frames_per_s)
     path = path * _units(focal, settings, generator).unsqueeze(1)
     ways = centre_ways(path, middle + away, middle)
-    exposed = (times.abs() >= 1) & (times.abs() <= span + 1)
-    ways = ways[:, exposed]
+    ways = ways[:, list(exposed)]
     diameter = torch.cdist(ways, ways).amax(dim=(1, 2)).clamp_min(1e-6)
     path = path * (extent / diameter).view(-1, 1, 1)
     still = path[:, times.abs().argmin()].unsqueeze(1)
     return Film(
         scenes=scenes,
-        layers=_layers(scenes, others, span, settings, generator),
+        layers=_layers(scenes, others, len(exposed), settings, generator),
         margin=margin,
         times=times,
         path=path - still,

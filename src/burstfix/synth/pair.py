@@ -108,7 +108,7 @@ def synthesize_pairs(
         others * bright,
         times=line.times,
         frames_per_s=line.span / log_uniform((len(photos),), settings.exposure_s, generator),
-        span=line.span,
+        exposed=line.frames[-1],
         extent=extent,
         margin=MARGIN,
         settings=settings,

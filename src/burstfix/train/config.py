@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from burstfix.errors import UsageError
+from burstfix.synth.pair import PairSettings
 from burstfix.synth.plan import BurstSettings
 
 RECIPES = Path(__file__).parent / "recipes"
 
+TaskName = Literal["burst", "pair"]
 OptimiserName = Literal["muon", "adam", "sgd"]
 Schedule = Literal["cosine", "exponential", "steps"]
 
@@ -64,10 +66,11 @@ class Recipe:
     """One training run.
 
     Args:
+        task: what the network is for, hence what it learns from.
         backend: which network.
         network: overrides of its config.
         seed: draws the first weights and all data.
-        lengths: burst lengths; each shard of each step draws one, evenly.
+        lengths: frames of a burst, or of a pair; each shard of each step draws one, evenly.
         bursts: most bursts a shard holds.
         shards: parts of a batch; each process takes an equal number of them.
         stages: crops and sizes over the run.
@@ -92,9 +95,10 @@ class Recipe:
         validation_share: every n-th photograph, by number, is for validation.
         validation_count: fixed bursts for each noise level and blur.
         loss: the terms of the loss.
-        data: overrides of `synth.plan.BurstSettings`.
+        data: overrides of `synth.plan.BurstSettings`, or of `synth.pair.PairSettings`.
     """
 
+    task: TaskName = "burst"
     backend: str = "set"
     network: dict[str, Any] = field(default_factory=dict)
     seed: int = 1
@@ -125,15 +129,19 @@ class Recipe:
     data: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for value, known in ((self.optimiser, OptimiserName), (self.schedule, Schedule)):
+        named = (self.task, TaskName), (self.optimiser, OptimiserName), (self.schedule, Schedule)
+        for value, known in named:
             if value not in get_args(known):
                 raise ValueError(f"{value!r} is none of {', '.join(get_args(known))}")
         if self.warm_up < 1 or self.decay_every < 1:
             raise ValueError("warm_up and decay_every are steps, at least 1")
+        if self.task == "pair" and min(self.lengths) < 2:
+            raise ValueError("a pair has two frames or more: mind the lengths")
 
-    def settings(self, crop: int) -> BurstSettings:
+    def settings(self, crop: int) -> BurstSettings | PairSettings:
         """Return the degradations for crops of a side."""
-        return BurstSettings(**{**self.data, "crop": crop})
+        values = {**self.data, "crop": crop}
+        return PairSettings(**values) if self.task == "pair" else BurstSettings(**values)
 
     def stage(self, progress: float) -> Stage:
         """Return the stage at a share of the run, 0 to 1."""

@@ -12,7 +12,8 @@ from burstfix import color
 from burstfix.errors import InputError
 from burstfix.io.photos import Photo
 from burstfix.synth.burst import SyntheticBurst, photo_side, synthesize
-from burstfix.synth.plan import BurstSettings
+from burstfix.synth.pair import PairSettings, synthesize_pairs
+from burstfix.synth.plan import BurstSettings, CameraSettings
 from burstfix.train.config import Recipe, Stage
 
 
@@ -92,7 +93,7 @@ def unseen_photos(photos: Sequence[Photo], recipes: Sequence[Recipe]) -> list[Ph
     return [photo for photo in photos if photo.name not in learned]
 
 
-def large_enough(photos: Sequence[Photo], settings: BurstSettings) -> list[Photo]:
+def large_enough(photos: Sequence[Photo], settings: CameraSettings) -> list[Photo]:
     """Leave out photographs that are too small for crops.
 
     Raises:
@@ -135,7 +136,19 @@ def draw_batch(
     crops = [_cut(photo.pixels, side, dice) for photo in chosen]
     light = to_light(torch.from_numpy(np.stack(crops)).to(device))
     generator = torch.Generator(device).manual_seed(dice.getrandbits(48))
-    return synthesize(light, settings, generator, length)
+    return degrade(light, settings, generator, length)
+
+
+def degrade(
+    light: Tensor,
+    settings: BurstSettings | PairSettings,
+    generator: torch.Generator,
+    frames: int,
+) -> SyntheticBurst:
+    """Make bursts or pairs of photographs, as the settings are; arguments as `synthesize`."""
+    if isinstance(settings, PairSettings):
+        return synthesize_pairs(light, settings, generator, frames)
+    return synthesize(light, settings, generator, frames)
 
 
 def draw_bursts(
@@ -169,6 +182,12 @@ def to_light(codes: Tensor) -> Tensor:
     """Decode sRGB photographs; (N, H, W, 3) uint8 to linear light, (N, 3, H, W) float32."""
     table = color.decode(torch.arange(256, dtype=torch.float32) / 255, color.SRGB)
     return table.to(codes.device)[codes.permute(0, 3, 1, 2).long()]
+
+
+def stack_light(photos: Sequence[Photo]) -> Tensor:
+    """Cut the largest square that all photographs have, at their top left; (N, 3, s, s)."""
+    side = min(min(photo.pixels.shape[:2]) for photo in photos)
+    return to_light(torch.stack([torch.from_numpy(p.pixels[:side, :side]) for p in photos]))
 
 
 def _cut(pixels: np.ndarray, side: int, dice: random.Random) -> np.ndarray:

@@ -52,7 +52,7 @@ class Score:
     """
 
     method: str
-    case: Case
+    case: str
     noise: str
     blur: str
     length: int

@@ -38,6 +38,7 @@ def export_weights(
         scores = {"validation_psnr_db": round(run.scores[-1][1], 3)} if run.scores else {}
     card = weights.Card(
         backend=recipe.backend,
+        task=recipe.task,
         config=dataclasses.asdict(find(recipe.backend).config(**recipe.network)),
         recipe=json.loads(recipe.to_json()),
         data=data or run.data,

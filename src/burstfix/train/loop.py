@@ -29,6 +29,7 @@ from burstfix.train.checkpoint import (
 from burstfix.train.config import Recipe
 from burstfix.train.data import draw_batch, least_side, split_photos
 from burstfix.train.export import export_weights
+from burstfix.train.fixed_pairs import fixed_pairs
 from burstfix.train.guard import Guard
 from burstfix.train.log import Log, Report
 from burstfix.train.losses import blur_loss, restoration_loss
@@ -96,16 +97,7 @@ def train(
             _initialise(run, split.training)
         if data not in run.data:
             run.data = "; ".join(text for text in (data, run.data) if text)
-        crop = recipe.stages[-1].crop
-        fixed = (
-            list(
-                fixed_bursts(
-                    split.validation, device=device, count=recipe.validation_count, crop=crop
-                )
-            )
-            if processes.first
-            else []
-        )
+        fixed = _fixed(recipe, split.validation, device) if processes.first else []
         log = Log(output, run, report) if processes.first else None
         with closing(Batches(split.training, recipe, device)) as batches:
             _sit(
@@ -120,6 +112,13 @@ def train(
         if processes.first:
             export_weights(run, output, device=device)
     return run
+
+
+def _fixed(recipe: Recipe, photos: Sequence[Photo], device: torch.device) -> list[FixedBurst]:
+    """Make what the network is validated on."""
+    make = fixed_pairs if recipe.task == "pair" else fixed_bursts
+    crop = recipe.stages[-1].crop
+    return list(make(photos, device=device, count=recipe.validation_count, crop=crop))
 
 
 def start(recipe: Recipe, device: torch.device, processes: Processes) -> Run:

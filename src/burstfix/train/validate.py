@@ -13,7 +13,7 @@ from burstfix import color, metrics
 from burstfix.io.photos import Photo
 from burstfix.synth.burst import SyntheticBurst, synthesize
 from burstfix.synth.plan import BurstSettings, Range
-from burstfix.train.data import to_light
+from burstfix.train.data import stack_light
 
 Blur = Literal["easy", "mixed", "hard"]
 Case = Literal["plain", "ruined", "moving"]
@@ -33,14 +33,14 @@ class FixedBurst:
         noise: name of the noise level.
         blur: name of the blur.
         length: frames of each burst.
-        case: plain; or one frame is ruined; or a thing moves over the scene.
+        case: plain; or what else befalls every burst, in a word.
         burst: the frames and their truth.
     """
 
     noise: str
-    blur: Blur
+    blur: str
     length: int
-    case: Case
+    case: str
     burst: SyntheticBurst
 
     def first(self, length: int) -> "FixedBurst":
@@ -86,7 +86,7 @@ def fixed_bursts(
     Yields:
         The bursts of one noise level and blur; drawn when asked for, since all fill memory.
     """
-    ordered = _rank(photos, count)
+    ordered = rank(photos, count)
     # Counted over all kinds: a kind's bursts do not depend on which others are asked for.
     for index, (noise, blur) in enumerate(product(NOISE, BLUR)):
         if noise not in noises or blur not in blurs:
@@ -97,14 +97,12 @@ def fixed_bursts(
             moving_share=float(case == "moving"),
         )
         chosen = [ordered[(index * count + n) % len(ordered)] for n in range(count)]
-        side = min(min(photo.pixels.shape[:2]) for photo in chosen)
-        codes = torch.stack([torch.from_numpy(p.pixels[:side, :side]) for p in chosen])
         generator = torch.Generator().manual_seed(1000 + index)
-        burst = _on(synthesize(to_light(codes), settings, generator, length), device)
+        burst = on_device(synthesize(stack_light(chosen), settings, generator, length), device)
         yield FixedBurst(noise=noise, blur=blur, length=length, case=case, burst=burst)
 
 
-def _rank(photos: Sequence[Photo], count: int) -> list[Photo]:
+def rank(photos: Sequence[Photo], count: int) -> list[Photo]:
     """Leave out what is nearly flat, where enough is left, and shuffle."""
     ordered = sorted(photos, key=lambda photo: (photo.detail < LEAST_DETAIL, photo.name))
     enough = sum(photo.detail >= LEAST_DETAIL for photo in photos)
@@ -170,6 +168,6 @@ def to_codes(light: Tensor) -> Tensor:
     return color.encode(light.float().clamp(0, 1), color.SRGB)
 
 
-def _on(burst: SyntheticBurst, device: torch.device) -> SyntheticBurst:
+def on_device(burst: SyntheticBurst, device: torch.device) -> SyntheticBurst:
     """Move a burst to a device."""
     return SyntheticBurst(**{name: part.to(device) for name, part in vars(burst).items()})
