@@ -91,9 +91,7 @@ def test_descriptors_tell_the_gain_and_the_noise_that_the_frames_have() -> None:
     torch.testing.assert_close(gain_ev, torch.tensor([[3.0, 0.0]]).expand(4, 2))
     expected = shot.view(4, 2, 1, 1, 1) * pairs.truth.unsqueeze(1) + read.view(4, 2, 1, 1, 1)
     found = (pairs.frames - pairs.truth.unsqueeze(1)).square().mean((2, 3, 4))
-    torch.testing.assert_close(
-        found[:, 0], expected.mean((2, 3, 4))[:, 0], rtol=0.15, atol=1e-5
-    )
+    torch.testing.assert_close(found[:, 0], expected.mean((2, 3, 4))[:, 0], rtol=0.15, atol=1e-5)
 
 
 def test_unknown_gains_are_left_out() -> None:

@@ -155,8 +155,7 @@ def test_tremor_is_strong_at_low_frequencies_and_weak_at_high_ones(axis: int) ->
     power = torch.fft.rfft(path[..., axis] * torch.hann_window(960)).abs().square().mean(0)
     hertz = torch.fft.rfftfreq(960, 1 / 240)
     slow, middle, fast = (
-        power[(hertz >= low) & (hertz < high)].mean()
-        for low, high in ((0.5, 2), (6, 12), (18, 24))
+        power[(hertz >= low) & (hertz < high)].mean() for low, high in ((0.5, 2), (6, 12), (18, 24))
     )
     assert slow > 10 * middle > 30 * fast
     assert 0.5 < float(path[..., axis].square().mean()) < 2
