@@ -16,6 +16,9 @@ from burstfix.backends.pairs.lstm import ConvLSTM, State
 from burstfix.backends.pairs.picture import Painter
 from burstfix.backends.scaling import Scaled, standardise
 
+# Measured on weights of a short training: 64 px change no code by 1/1024, 48 do.
+_HALO = 80
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
@@ -84,6 +87,7 @@ class DeblurRNNNetwork(Network):
             coding="display",
             multiple_of=CELL,
             receptive_radius=receptive_radius(),
+            halo=_HALO,
             working_bytes=math.ceil(200 * config.width) + 60,
         )
 
