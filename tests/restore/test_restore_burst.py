@@ -123,7 +123,7 @@ def test_little_memory_gives_the_same_picture(
 ) -> None:
     plain, spilled = tmp_path / "plain.png", tmp_path / "spilled.png"
     restore_burst(made_burst.paths, plain, Options(backend="fba", keep_metadata=False))
-    monkeypatch.setattr("burstfix.restore.burst.LEAST_TILES_BYTES", 1 << 20)
+    monkeypatch.setattr("burstfix.restore.budget.LEAST_TILES_BYTES", 1 << 20)
     memory = (450 << 20) + (2 << 20)
     tight = Options(backend="fba", keep_metadata=False, memory=memory, tile=64)
     restore_burst(made_burst.paths, spilled, tight)

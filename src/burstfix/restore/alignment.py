@@ -1,6 +1,6 @@
 """From decoded frames to an aligned burst: choose the reference, align, match exposure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,8 +18,10 @@ from burstfix.frame import Burst, Frame, Metadata
 from burstfix.io.decode import rebalance
 from burstfix.io.primaries import match_primaries
 from burstfix.io.store import reduced_luminance
+from burstfix.restore.merged import Merged, merge_descriptor
 from burstfix.restore.options import Options
 from burstfix.restore.report import Reporter
+from burstfix.tiling import Source
 
 Picture = NDArray[np.float32]
 
@@ -32,12 +34,14 @@ class Aligned:
 
     Args:
         source: the frames in use, reference first, in its geometry and exposure.
-        descriptor: what is known of each of them; (1, F, D).
-        order: for each frame of `source`, its number in the burst that was given.
+        descriptor: what is known of each frame of `source`; (1, F, D).
+        order: the numbers, in the burst that was given, of the frames in use, reference first.
         sharpness: of every frame given.
         correlation: with the reference, of every frame given.
         gain: to the reference's exposure, of every frame given.
         dropped: number of a frame given, and why it is not used.
+        kinds: of every frame given, "noisy" or "blurry"; empty for a burst.
+        merged: where frames are to be averaged first: how many of `source`, run by run.
     """
 
     source: AlignedBurst
@@ -47,11 +51,31 @@ class Aligned:
     correlation: tuple[float, ...]
     gain: tuple[float, ...]
     dropped: dict[int, str]
+    kinds: tuple[str, ...] = ()
+    merged: tuple[int, ...] = ()
 
     @property
     def reference(self) -> Frame:
-        """The frame whose geometry and exposure the others were brought to."""
+        """The frame whose geometry the others were brought to."""
         return self.source.views[0]
+
+    @property
+    def given(self) -> Source:
+        """What the network is given."""
+        return Merged(self.source, self.merged) if self.merged else self.source
+
+    @property
+    def told(self) -> Tensor:
+        """What the network is told of each frame it is given; (1, F, D)."""
+        return merge_descriptor(self.descriptor, self.merged) if self.merged else self.descriptor
+
+    def by_number(self, shares: Sequence[float]) -> dict[int, float]:
+        """Tell each frame's share, by its number, from those of what the network was given."""
+        counts = self.merged or (1,) * len(self.order)
+        spread = [
+            share / count for share, count in zip(shares, counts, strict=True) for _ in range(count)
+        ]
+        return dict(zip(self.order, spread, strict=True))
 
 
 def align_frames(
@@ -82,17 +106,11 @@ def align_frames(
 
 
 def _align_frames(frames: Burst, options: Options, reporter: Reporter) -> Aligned:
-    reporter.stage("align", len(frames))
     factor = reduction_for(frames[0].size)
-    luminances: list[Picture] = []
-    for frame in frames:
-        luminances.append(reduced_luminance(frame.pixels, factor).numpy())
-        reporter.step()
+    luminances = read_luminances(frames, factor, reporter)
     sharp = tuple(sharpness(luminance) for luminance in luminances)
     reference, alignments = _align(luminances, factor, sharp, frames, options)
-    dropped = _dropped(alignments)
-    for number, why in dropped.items():
-        reporter.warn(f"{frames[number].name} {why}; it is left out.")
+    dropped = leave_out(frames, alignments, reporter)
     gains = _gains(frames, luminances, alignments, reference, factor)
     others = [number for number in range(len(frames)) if number not in {reference, *dropped}]
     # Sorted by sharpness: the order in which files were named then changes no bit of the
@@ -104,7 +122,7 @@ def _align_frames(frames: Burst, options: Options, reporter: Reporter) -> Aligne
             [alignments[number].source_from_reference for number in order],
             [gains[number] for number in order],
         ),
-        descriptor=_describe(
+        descriptor=describe_frames(
             [frames[number] for number in order], [gains[number] for number in order]
         ),
         order=order,
@@ -115,6 +133,16 @@ def _align_frames(frames: Burst, options: Options, reporter: Reporter) -> Aligne
     )
 
 
+def read_luminances(frames: Burst, factor: int, reporter: Reporter) -> list[Picture]:
+    """Read the pictures that alignment compares, as a stage; (h, w) each."""
+    reporter.stage("align", len(frames))
+    luminances: list[Picture] = []
+    for frame in frames:
+        luminances.append(reduced_luminance(frame.pixels, factor).numpy())
+        reporter.step()
+    return luminances
+
+
 def _align(
     luminances: Sequence[Picture],
     factor: int,
@@ -123,14 +151,14 @@ def _align(
     options: Options,
 ) -> tuple[int, list[Alignment]]:
     """Align to the reference asked for, or to the sharpest that most others fit."""
-
-    def closer(number: int) -> Picture:
-        return reduced_luminance(frames[number].pixels, closer_reduction(factor)).numpy()
-
     tried: list[tuple[int, list[Alignment]]] = []
     for reference in _candidates(sharp, options):
         alignments = align_burst(
-            luminances, reference, factor=factor, size=frames[0].size, closer=closer
+            luminances,
+            reference,
+            factor=factor,
+            size=frames[0].size,
+            closer=closer_look(frames, factor),
         )
         tried.append((reference, alignments))
         if _fitting(alignments) > len(frames) / 2:
@@ -143,6 +171,15 @@ def _align(
             "--reference.",
         )
     return reference, alignments
+
+
+def closer_look(frames: Burst, factor: int) -> Callable[[int], Picture]:
+    """Return what reads a frame's luminance for the last step between sharp frames."""
+
+    def closer(number: int) -> Picture:
+        return reduced_luminance(frames[number].pixels, closer_reduction(factor)).numpy()
+
+    return closer
 
 
 def _fitting(alignments: Sequence[Alignment]) -> int:
@@ -161,13 +198,17 @@ def _candidates(sharp: Sequence[float], options: Options) -> list[int]:
     return [number - 1]
 
 
-def _dropped(alignments: Sequence[Alignment]) -> dict[int, str]:
-    return {
+def leave_out(frames: Burst, alignments: Sequence[Alignment], reporter: Reporter) -> dict[int, str]:
+    """Warn of the frames that fit nowhere; by number, why they are not used."""
+    dropped = {
         number: "shows another scene, or too little of this one "
         f"(correlation {alignment.correlation:.2f})"
         for number, alignment in enumerate(alignments)
         if not alignment.ok
     }
+    for number, why in dropped.items():
+        reporter.warn(f"{frames[number].name} {why}; it is left out.")
+    return dropped
 
 
 def _gains(
@@ -183,7 +224,7 @@ def _gains(
         if frame is frames[reference] or not alignment.ok:
             gains.append(1.0)
             continue
-        expected = _expected_gain(frames[reference].metadata, frame.metadata)
+        expected = expected_gain(frames[reference].metadata, frame.metadata)
         gains.append(
             exposure_gain(
                 luminances[reference],
@@ -196,7 +237,7 @@ def _gains(
     return tuple(gains)
 
 
-def _expected_gain(reference: Metadata, frame: Metadata) -> float | None:
+def expected_gain(reference: Metadata, frame: Metadata) -> float | None:
     """Tell from the files how much more light the reference got; None where they do not tell."""
     one, other = _exposure(reference), _exposure(frame)
     return one / other if one and other else None
@@ -209,7 +250,7 @@ def _exposure(metadata: Metadata) -> float | None:
     return metadata.exposure_s * metadata.iso / (metadata.aperture or 1) ** 2
 
 
-def _describe(frames: Sequence[Frame], gains: Sequence[float]) -> Tensor:
+def describe_frames(frames: Sequence[Frame], gains: Sequence[float]) -> Tensor:
     """Fill the descriptor with what matching and the files tell; (1, F, D).
 
     Noise is known of raw files that tell it. Noise and signal grow with the gain, so the shot

@@ -32,6 +32,7 @@ class FrameReport:
     path: str
     used: bool
     why: str = ""  # where it was not used
+    kind: str = ""  # of a pair's frames: "noisy" or "blurry"
     sharpness: float | None = None  # comparable within one burst only
     correlation: float | None = None  # with the reference, after alignment; 1 is perfect
     gain: float | None = None  # factor that brought it to the reference's exposure
@@ -44,11 +45,14 @@ class Report:
 
     output: str
     backend: str
+    task: str = "burst"
     backend_weights: str | None = None  # path of the weights file
     weights_sha256: str | None = None
     version: str = ""
     status: str = "written"  # or "skipped", or "planned" in a dry run
     reference: str = ""
+    told_by: str = ""  # how a pair's noisy and blurry frames were told apart
+    colour: tuple[float, float, float] | None = None  # what a pair's noisy R, G, B were scaled by
     size: tuple[int, int] | None = None  # (height, width)
     device: str = ""
     precision: str = ""

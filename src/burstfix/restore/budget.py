@@ -1,0 +1,58 @@
+"""Share memory out between the output, the decoded frames and the tiles."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from burstfix import device
+from burstfix.errors import DeviceError, InputError
+from burstfix.frame import Size
+from burstfix.io.decode import probe
+from burstfix.io.write import Format
+from burstfix.restore.options import Options
+
+RESERVE_BYTES = 450 << 20  # interpreter, torch and codecs
+LEAST_TILES_BYTES = 256 << 20
+MOST_TILES_BYTES = 1400 << 20  # more gains no time
+WRITING = 1.7  # canvas and what encoding holds of it, over the canvas
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What memory each part may take [bytes]."""
+
+    codes: int
+    tiles: int
+
+
+def expected_size(paths: Sequence[Path], options: Options) -> Size:
+    """Look up the size of the first frame that can be read."""
+    for path in paths[:-1] if options.skip_bad else ():
+        try:
+            return probe([path])[0].size
+        except InputError:
+            continue  # told when it is skipped
+    return probe(paths[-1:] if options.skip_bad else paths[:1])[0].size
+
+
+def share_out(size: Size, kind: Format, options: Options) -> Budget:
+    """Divide the memory between the output, decoded frames and tiles.
+
+    Raises:
+        DeviceError: what was allowed does not even hold the output.
+    """
+    total = options.memory or device.free_memory(torch.device("cpu")) // 2
+    height, width = size
+    canvas = int(height * width * 3 * kind.bit_depth / 8 * WRITING)
+    left = total - RESERVE_BYTES - canvas
+    if left < LEAST_TILES_BYTES:
+        needed = (RESERVE_BYTES + canvas + LEAST_TILES_BYTES) / (1 << 30)
+        raise DeviceError(
+            f"{total / (1 << 30):.1f} GB of memory do not suffice for a picture of "
+            f"{height} x {width} pixels.",
+            f"Give --memory {needed:.1f} or more.",
+        )
+    tiles = min(max(LEAST_TILES_BYTES, left // 3), MOST_TILES_BYTES)
+    return Budget(codes=left - tiles, tiles=tiles)

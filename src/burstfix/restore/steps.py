@@ -1,0 +1,276 @@
+"""What every restoration does before and after its alignment: check, read, fuse, write."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from burstfix import __version__, device, tiling
+from burstfix.backends.base import Network, Task
+from burstfix.color import LINEAR
+from burstfix.frame import Frame
+from burstfix.io.decode import Probe, check_same_kind, probe, read_frames
+from burstfix.io.write import Canvas, Format, format_for, resolve_output, save
+from burstfix.restore.alignment import Aligned
+from burstfix.restore.budget import expected_size, share_out
+from burstfix.restore.network import Loaded, load_network
+from burstfix.restore.options import Options
+from burstfix.restore.report import FrameReport, Report, Reporter, peak_memory_bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """What one task does its own way.
+
+    Args:
+        task: what the backend must be for.
+        align: brings decoded frames to one geometry and exposure, for the network.
+    """
+
+    task: Task
+    align: Callable[[list[Frame], Loaded, Options, "Recorder"], Aligned]
+
+
+def restore(
+    steps: Steps,
+    paths: Sequence[Path],
+    output: Path,
+    options: Options | None,
+    reporter: Reporter | None,
+) -> Report:
+    """Restore one picture from the frames of a burst or a pair, and write it.
+
+    Args:
+        steps: what the task does its own way.
+        paths: the frames' files.
+        output: the picture to write; its extension chooses the format.
+        options: None takes the defaults.
+        reporter: receives progress and messages; None is silent.
+
+    Raises:
+        BurstfixError: whatever keeps the picture from being made; nothing is then written.
+    """
+    options = options or Options()
+    report, target = _begin(steps.task, paths, output, options)
+    if target is None:
+        return report
+    recorder = Recorder(reporter or Reporter(), report)
+    kind = _format(output, options)
+    # Before any frame is read: a wrong name must not cost a minute.
+    loaded = load_network(steps.task, options, report)
+    network, chosen = loaded.network, device.choose(options.device)
+    report.device, report.precision = str(chosen), options.precision
+    size = expected_size(paths, options)
+    budget = share_out(size, kind, options)
+    _check_room(target, kind.most_bytes(size), options)
+
+    with recorder.time("decode"):
+        frames = _read(paths, options, budget.codes, recorder)
+    with recorder.time("align"):
+        aligned = steps.align(frames, loaded, options, recorder)
+    report.size, report.reference = aligned.reference.size, str(aligned.reference.path)
+    if remark := network.remark(aligned.given.frames):
+        recorder.note(remark)
+    with recorder.time("fuse"):
+        canvas = _fuse(network, aligned, kind, options, chosen, budget.tiles, recorder)
+        shares = _shares(network, aligned, options, chosen, budget.tiles)
+        report.frames += _frame_reports(frames, aligned, shares)
+    with recorder.time("write"):
+        recorder.stage("write", 1)
+        report.warnings += save(
+            canvas,
+            target,
+            metadata=aligned.reference.metadata,
+            provenance=_provenance(report, options),
+            keep_metadata=options.keep_metadata,
+            replace=options.on_exists == "overwrite",
+        )
+        recorder.step()
+    report.peak_memory_bytes = peak_memory_bytes()
+    return report
+
+
+def plan(
+    task: Task, paths: Sequence[Path], output: Path, options: Options
+) -> tuple[Report, list[Probe]]:
+    """Check what can be checked without decoding pixels, and tell what would be done.
+
+    Returns:
+        The report, and what each file tells of itself.
+
+    Raises:
+        BurstfixError: what `restore` would raise for the same reasons.
+    """
+    report, target = _begin(task, paths, output, options)
+    if target:
+        report.status, report.output = "planned", str(target)
+    load_network(task, options, report)
+    report.device = str(device.choose(options.device))
+    probes = probe(paths)
+    report.size = probes[0].size
+    report.frames = [FrameReport(path=str(look.path), used=True) for look in probes]
+    return report, probes
+
+
+def _begin(
+    task: Task, paths: Sequence[Path], output: Path, options: Options
+) -> tuple[Report, Path | None]:
+    """Open a report, and decide which file will be written; None where it is skipped."""
+    report = Report(task=task, output=str(output), backend=options.backend, version=__version__)
+    _format(output, options)
+    target = resolve_output(output, on_exists=options.on_exists, inputs=paths)
+    if target is None:
+        report.status = "skipped"
+    else:
+        report.output = str(target)
+    return report, target
+
+
+def _check_room(target: Path, needed: int, options: Options) -> None:
+    """Raise OutputError where the target's disk lacks room, before minutes are spent."""
+    resolve_output(target, on_exists=options.on_exists, needed_bytes=needed)
+
+
+def _format(output: Path, options: Options) -> Format:
+    return format_for(
+        output, bit_depth=options.bit_depth, linear=options.linear, quality=options.quality
+    )
+
+
+def _read(
+    paths: Sequence[Path], options: Options, memory: int, recorder: "Recorder"
+) -> list[Frame]:
+    recorder.stage("decode", len(paths))
+    frames, errors = read_frames(
+        paths,
+        memory=memory,
+        skip_bad=options.skip_bad,
+        on_frame=lambda _: recorder.step(),
+    )
+    read = {frame.path for frame in frames}
+    recorder.report.frames += [
+        FrameReport(path=str(path), used=False, why="cannot be read")
+        for path in paths
+        if path not in read
+    ]
+    for error in errors:
+        recorder.warn(f"Skipped: {error.what}")
+    check_same_kind(frames)
+    if len(frames) == 1:
+        recorder.warn("There is one frame only: nothing can be fused.")
+    return frames
+
+
+def _fuse(
+    network: Network,
+    aligned: Aligned,
+    kind: Format,
+    options: Options,
+    chosen: torch.device,
+    memory: int,
+    recorder: "Recorder",
+) -> Canvas:
+    """Run the network over the burst, band by band."""
+    reference = aligned.reference
+    canvas = Canvas(reference.size, kind, LINEAR if options.linear else reference.curve)
+
+    def on_tile(done: int, tiles: int) -> None:
+        if done == 1:
+            recorder.stage("fuse", tiles)
+        recorder.step()
+
+    bands = tiling.run_tiled(
+        network,
+        aligned.given,
+        descriptor=aligned.told,
+        device=chosen,
+        precision=options.precision,
+        tile=options.tile,
+        memory=memory,
+        on_tile=on_tile,
+    )
+    for top, band in bands:
+        canvas.put(top, 0, band)
+    return canvas
+
+
+def _shares(
+    network: Network, aligned: Aligned, options: Options, chosen: torch.device, memory: int
+) -> dict[int, float]:
+    """Measure the share in the picture of each frame that is used."""
+    shares = tiling.frame_shares(
+        network,
+        aligned.given,
+        descriptor=aligned.told,
+        device=chosen,
+        precision=options.precision,
+        memory=memory,
+    )
+    return aligned.by_number(shares.tolist())
+
+
+def _frame_reports(
+    frames: Sequence[Frame], aligned: Aligned, shares: dict[int, float]
+) -> list[FrameReport]:
+    return [
+        FrameReport(
+            path=str(frame.path),
+            used=number in shares,
+            why=aligned.dropped.get(number, ""),
+            kind=aligned.kinds[number] if aligned.kinds else "",
+            sharpness=aligned.sharpness[number],
+            correlation=aligned.correlation[number],
+            gain=aligned.gain[number],
+            weight=shares.get(number),
+        )
+        for number, frame in enumerate(frames)
+    ]
+
+
+def _provenance(report: Report, options: Options) -> dict[str, str | list[str]]:
+    """Tell how the picture came about; it travels in the picture's XMP."""
+    return {
+        "version": __version__,
+        "command": report.task,
+        "inputs": [Path(frame.path).name for frame in report.frames if frame.used],
+        "reference": Path(report.reference).name,
+        "backend": report.backend,
+        "weights_sha256": report.weights_sha256 or "",
+        "precision": options.precision,
+        "settings": [f"{name}={value}" for name, value in options.settings.items()],
+    }
+
+
+class Recorder(Reporter):
+    """Passes messages on, and keeps warnings and timings for the report."""
+
+    def __init__(self, reporter: Reporter, report: Report) -> None:
+        self.reporter = reporter
+        self.report = report
+
+    def stage(self, name: str, steps: int) -> None:
+        """Begin a stage."""
+        self.reporter.stage(name, steps)
+
+    def step(self) -> None:
+        """Finish a step."""
+        self.reporter.step()
+
+    def warn(self, message: str) -> None:
+        """Tell and keep a warning."""
+        self.report.warnings.append(message)
+        self.reporter.warn(message)
+
+    def note(self, message: str) -> None:
+        """Tell a detail."""
+        self.reporter.note(message)
+
+    @contextmanager
+    def time(self, stage: str) -> Iterator[None]:
+        """Time a block."""
+        start = time.perf_counter()
+        yield
+        self.report.timings_s[stage] = round(time.perf_counter() - start, 3)
