@@ -1,19 +1,16 @@
 """`burstfix burst`: frames in, one picture out."""
 
-from collections.abc import Sequence
-from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from burstfix.errors import BurstfixError, UsageError
+from burstfix.cli import options as opt
 
 if TYPE_CHECKING:
     from burstfix.cli.console import Terminal
+    from burstfix.cli.run import Command
     from burstfix.restore.inputs import BurstFiles
     from burstfix.restore.options import Options
-    from burstfix.restore.report import Report
 
 EXAMPLES = """\b
 Examples:
@@ -26,24 +23,6 @@ Examples:
 """
 
 
-class Precision(StrEnum):
-    """What the network computes in."""
-
-    AUTO = "auto"
-    FP32 = "fp32"
-    BF16 = "bf16"
-    FP16 = "fp16"
-
-
-class OnExists(StrEnum):
-    """What happens to a picture that is there already."""
-
-    FAIL = "fail"
-    SKIP = "skip"
-    OVERWRITE = "overwrite"
-    RENAME = "rename"
-
-
 def burst(
     frames: Annotated[
         list[str],
@@ -52,27 +31,10 @@ def burst(
             show_default=False,
         ),
     ],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Picture to write: .png, .tif, .jpg or .webp; a folder; or a name with "
-            "{stem} {first} {last} {n} {date} {backend} {ext}.",
-            show_default=False,
-        ),
-    ],
-    backend: Annotated[
-        str, typer.Option("--backend", "-b", help="See `burstfix backends`.")
-    ] = "set",
-    weights: Annotated[
-        Path | None,
-        typer.Option("--weights", "-w", help="Weights file, or a shipped one's name."),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="NAME=VALUE of the backend's settings, as stride=8."),
-    ] = None,
+    output: opt.OutputOption,
+    backend: opt.BackendOption = "set",
+    weights: opt.WeightsOption = None,
+    settings: opt.SettingsOption = None,
     reference: Annotated[
         str,
         typer.Option(
@@ -85,81 +47,44 @@ def burst(
     gap: Annotated[
         float, typer.Option("--gap", min=0, help="Longest pause in a burst, for --split [s].")
     ] = 2,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Go on without frames that cannot be read.")
-    ] = False,
-    on_exists: Annotated[
-        OnExists, typer.Option("--on-exists", help="If the picture is there already.")
-    ] = OnExists.FAIL,
-    bit_depth: Annotated[
-        int | None,
-        typer.Option("--bit-depth", help="8, 16, or 32 (float TIFF). [default: 16; JPEG, WebP 8]"),
-    ] = None,
-    quality: Annotated[int, typer.Option("--quality", min=1, max=100, help="JPEG, WebP.")] = 95,
-    linear: Annotated[
-        bool, typer.Option("--linear", help="Write scene-linear TIFF, no tone curve.")
-    ] = False,
-    strip: Annotated[bool, typer.Option("--strip", help="Leave EXIF and provenance out.")] = False,
-    device: Annotated[
-        str, typer.Option("--device", "-d", help="auto, cpu, cuda, cuda:N or mps.")
-    ] = "auto",
-    precision: Annotated[
-        Precision, typer.Option("--precision", help="The network's arithmetic.")
-    ] = Precision.AUTO,
-    tile: Annotated[
-        str, typer.Option("--tile", help="Tile side [px]; less needs less memory.")
-    ] = "auto",
-    memory: Annotated[
-        str | None,
-        typer.Option("--memory", "-m", help="Most memory to use [GB]. [default: half of the free]"),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", "-n", help="Show what would be done; write nothing.")
-    ] = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print a JSON object a burst on stdout.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell of each frame.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    skip_bad: opt.SkipBadOption = False,
+    on_exists: opt.OnExistsOption = opt.OnExists.FAIL,
+    bit_depth: opt.BitDepthOption = None,
+    quality: opt.QualityOption = 95,
+    linear: opt.LinearOption = False,
+    strip: opt.StripOption = False,
+    device: opt.DeviceOption = "auto",
+    precision: opt.PrecisionOption = opt.Precision.AUTO,
+    tile: opt.TileOption = "auto",
+    memory: opt.MemoryOption = None,
+    dry_run: opt.DryRunOption = False,
+    json: opt.JsonOption = False,
+    quiet: opt.QuietOption = False,
+    verbose: opt.VerboseOption = False,
+    debug: opt.DebugOption = False,
 ) -> None:
     """Restore one picture from a burst, or one from each of several folders."""
-    from burstfix import device as devices
     from burstfix.cli.console import Terminal
+    from burstfix.cli.run import run, show_plan
     from burstfix.restore.inputs import find_bursts, name_outputs
-    from burstfix.restore.options import Options
 
     terminal = Terminal(quiet=quiet, verbose=verbose)
-    options = Options(
-        backend=backend,
-        weights=weights,
-        settings=_settings(settings or []),
-        reference=_reference(reference),
-        device=device,
-        precision=precision.value,
-        tile=_tile(tile),
-        memory=devices.parse_memory(memory) if memory else None,
-        skip_bad=skip_bad,
-        linear=linear,
-        bit_depth=bit_depth,
-        quality=quality,
-        on_exists=on_exists.value,
-        keep_metadata=not strip,
+    options = opt.read_options(
+        opt.Method(backend, weights, settings, reference, skip_bad),
+        opt.Writing(on_exists, bit_depth, quality, linear, strip),
+        opt.Computing(device, precision, tile, memory),
     )
     bursts, notes = find_bursts(frames)
     for note in notes:
         terminal.note(note)
     if split:
         bursts = _split(bursts, gap, terminal)
-    outputs = name_outputs(output, bursts, backend)
-    work = list(zip(bursts, outputs, strict=True))
+    work = list(zip(bursts, name_outputs(output, bursts, backend), strict=True))
+    command = _command(options, terminal)
     if dry_run:
-        _plan(work, options, terminal, json=json)
-        return
-    if len(work) == 1:
-        _report(_restore(*work[0], options, terminal), terminal, json=json)
-        return
-    _restore_all(work, options, terminal, json=json, debug=debug)
+        show_plan(work, command, terminal, json=json)
+    else:
+        run(work, command, terminal, json=json, debug=debug)
 
 
 def _split(bursts: "list[BurstFiles]", gap_s: float, terminal: "Terminal") -> "list[BurstFiles]":
@@ -170,104 +95,19 @@ def _split(bursts: "list[BurstFiles]", gap_s: float, terminal: "Terminal") -> "l
     for burst_files in bursts:
         groups = split_bursts(burst_files, gap_s)
         found += groups.bursts
-        if groups.alone:
-            names = ", ".join(path.name for path in groups.alone)
-            terminal.say(f"{len(groups.alone)} photographs stand alone and are left out: {names}.")
+        terminal.alone(groups.alone)
     return found
 
 
-def _restore(
-    files: "BurstFiles", output: Path, options: "Options", terminal: "Terminal"
-) -> "Report":
-    from burstfix.restore.burst import restore_burst
+def _command(options: "Options", terminal: "Terminal") -> "Command":
+    """Word what a burst is to `run`."""
+    from burstfix.cli.run import Command
+    from burstfix.restore.burst import plan_burst, restore_burst
 
-    with terminal.progress():
-        return restore_burst(files.files, output, options, terminal)
-
-
-def _restore_all(
-    work: list[tuple["BurstFiles", Path]],
-    options: "Options",
-    terminal: "Terminal",
-    *,
-    json: bool,
-    debug: bool,
-) -> None:
-    """Restore burst after burst; one that fails does not stop the others."""
-    from burstfix.cli.console import print_json
-
-    failures: list[BurstfixError] = []
-    for files, output in work:
-        try:
-            _report(_restore(files, output, options, terminal), terminal, json=json)
-        except BurstfixError as error:
-            if debug:
-                raise
-            failures.append(error)
-            typer.secho(f"{files.name}: {error.what}\n{error.mend}", fg="red", err=True)
-            if json:
-                print_json({"output": str(output), "status": "failed", "error": error.what})
-    if failures:
-        terminal.say(f"{len(failures)} of {len(work)} bursts failed.")
-        all_failed = len(failures) == len(work)
-        raise typer.Exit(failures[0].exit_code if all_failed else 1)
-
-
-def _report(report: "Report", terminal: "Terminal", *, json: bool) -> None:
-    from burstfix.cli.console import print_json
-
-    if json:
-        print_json(report.as_json())
-    terminal.frames(report)
-    if report.status == "skipped":
-        terminal.say(f"Skipped {report.output}: it exists.")
-        return
-    seconds = sum(report.timings_s.values())
-    terminal.say(
-        f"Wrote {report.output}: {report.used} of {len(report.frames)} frames fused by "
-        f"{report.backend} on {report.device} in {seconds:.1f} s."
+    return Command(
+        noun="bursts",
+        restore=lambda files, output: restore_burst(files.files, output, options, terminal),
+        plan=lambda files, output: plan_burst(files.files, output, options),
+        closing=lambda report: f"{report.used} of {len(report.frames)} frames fused",
+        planned=lambda report: f"from {len(report.frames)} frames by {report.backend}",
     )
-
-
-def _plan(
-    work: list[tuple["BurstFiles", Path]], options: "Options", terminal: "Terminal", *, json: bool
-) -> None:
-    """Check what can be checked without reading pixels, and show it."""
-    from burstfix.cli.console import print_json
-    from burstfix.restore.burst import plan_burst
-
-    for files, output in work:
-        report = plan_burst(files.files, output, options)
-        if json:
-            print_json(report.as_json())
-        elif report.status == "skipped":
-            terminal.say(f"{output}: exists, would be skipped")
-        else:
-            terminal.say(f"{report.output}: from {len(report.frames)} frames by {report.backend}")
-            for frame in report.frames:
-                terminal.say(f"  {frame.path}" + (f" ({frame.why})" if frame.why else ""))
-
-
-def _reference(text: str) -> Literal["auto", "first"] | int:
-    if text == "auto":
-        return "auto"
-    if text == "first":
-        return "first"
-    if text.isdecimal() and int(text) >= 1:
-        return int(text)
-    raise UsageError(f"--reference {text} is not known.", "Give auto, first, or 1, 2, 3…")
-
-
-def _settings(texts: Sequence[str]) -> dict[str, str]:
-    for text in texts:
-        if not all(text.partition("=")):
-            raise UsageError(f"--set {text} is not known.", "Give a name and a value: stride=8.")
-    return {text.partition("=")[0]: text.partition("=")[2] for text in texts}
-
-
-def _tile(text: str) -> int | None:
-    if text == "auto":
-        return None
-    if text.isdecimal() and int(text) >= 64:
-        return int(text)
-    raise UsageError(f"--tile {text} is not known.", "Give auto, or a side of at least 64 px.")

@@ -2,8 +2,9 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -78,6 +79,12 @@ class Terminal(Reporter):
         """Print a closing line, unless --quiet."""
         if not self.quiet:
             self.console.print(escape(message), soft_wrap=True)
+
+    def alone(self, photographs: Sequence[Path]) -> None:
+        """Tell which photographs belong to no group and are left out."""
+        if photographs:
+            names = ", ".join(path.name for path in photographs)
+            self.say(f"{len(photographs)} photographs stand alone and are left out: {names}.")
 
     def frames(self, report: "Report") -> None:
         """Print how each frame fared, with --verbose."""
