@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from burstfix.restore.alignment import align_frames
     from burstfix.restore.burst import restore_burst
     from burstfix.restore.options import Options
+    from burstfix.restore.pair import restore_pair
     from burstfix.restore.report import Report, Reporter
 
 __version__ = "0.1.0"
@@ -24,6 +25,7 @@ _HOMES = {
     "align_frames": "burstfix.restore.alignment",
     "read_frame": "burstfix.io.decode",
     "restore_burst": "burstfix.restore.burst",
+    "restore_pair": "burstfix.restore.pair",
 }
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "align_frames",
     "read_frame",
     "restore_burst",
+    "restore_pair",
 ]
 
 

@@ -4,6 +4,7 @@ import os
 import tempfile
 import threading
 import weakref
+from collections.abc import Iterator
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -131,17 +132,31 @@ class StoredCodes:
         """Return the luminance in linear light, averaged over squares; (H//factor, W//factor)."""
         height, width = (side // factor for side in self.size)
         reduced = np.empty((height, width), np.float32)
-        if reduced.size == 0:
-            return torch.from_numpy(reduced)
-        rows = max(1, _STRIP_PIXELS // (self.size[1] * factor))
         weights = np.array([color.LUMA], np.float32)
+        for rows, small in self._reduced_strips(factor):
+            reduced[rows] = cv2.transform(small, weights)
+        return torch.from_numpy(reduced)
+
+    def reduced_light(self, factor: int) -> Tensor:
+        """Return the linear light, averaged over squares; (3, H//factor, W//factor)."""
+        height, width = (side // factor for side in self.size)
+        reduced = np.empty((3, height, width), np.float32)
+        for rows, small in self._reduced_strips(factor):
+            reduced[:, rows] = small.transpose(2, 0, 1)
+        return torch.from_numpy(reduced)
+
+    def _reduced_strips(self, factor: int) -> Iterator[tuple[slice, Light]]:
+        """Yield rows of the reduced picture, and their linear light; (rows, W//factor, 3)."""
+        height, width = (side // factor for side in self.size)
+        if not height or not width:
+            return
+        rows = max(1, _STRIP_PIXELS // (self.size[1] * factor))
         for top in range(0, height, rows):
             bottom = min(top + rows, height)
             codes = self._read_codes(Box(top * factor, 0, bottom * factor, width * factor))
             light = self._interleaved_light(codes)
             small = cv2.resize(light, (width, bottom - top), interpolation=cv2.INTER_AREA)
-            reduced[top:bottom] = cv2.transform(small, weights)
-        return torch.from_numpy(reduced)
+            yield slice(top, bottom), np.asarray(small, np.float32)
 
     def _read_codes(self, box: Box) -> Codes:
         if isinstance(self._codes, Spill):
@@ -194,15 +209,30 @@ def reduced_luminance(pixels: Pixels, factor: int) -> Tensor:
     """
     if isinstance(pixels, StoredCodes):
         return pixels.reduced_luminance(factor)
+    return color.luminance(reduced_light(pixels, factor))[0]
+
+
+def reduced_light(pixels: Pixels, factor: int) -> Tensor:
+    """Average the linear light over squares of pixels, in bounded memory.
+
+    Args:
+        pixels: a picture of (H, W).
+        factor: side of the squares; 1 keeps every pixel.
+
+    Returns:
+        Linear light; (3, H // factor, W // factor) float32.
+    """
+    if isinstance(pixels, StoredCodes):
+        return pixels.reduced_light(factor)
     height, width = (side // factor for side in pixels.size)
     rows = max(1, _STRIP_PIXELS // max(pixels.size[1] * factor, 1))
-    strips = [torch.empty((0, width))]
+    strips = [torch.empty((3, 0, width))]
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
         light = pixels.read(Box(top * factor, 0, bottom * factor, width * factor))
-        squares = color.luminance(light).reshape(bottom - top, factor, width, factor)
-        strips.append(squares.mean(dim=(1, 3)))
-    return torch.cat(strips)
+        squares = light.reshape(3, bottom - top, factor, width, factor)
+        strips.append(squares.mean(dim=(2, 4)))
+    return torch.cat(strips, dim=1)
 
 
 @lru_cache(maxsize=16)

@@ -10,7 +10,9 @@ from pathlib import Path
 from burstfix.errors import InputError
 from burstfix.io.decode import Probe, probe
 from burstfix.restore.inputs import BurstFiles, natural_key
+from burstfix.restore.kinds import kinds_by_time
 
+PAIR_GAP_S = 30.0  # likewise within a pair: settings are changed in between
 GAP_S = 2.0  # between one exposure's end and the next one's start, within a burst
 _WHOLE_SECOND_S = 1.0  # by how much a time without sub-seconds may be off
 _NAMED = re.compile(  # IMG_2019_BURST003.jpg; 00003IMG_00003_BURST20190101123456789.jpg
@@ -45,11 +47,55 @@ def split_bursts(burst: BurstFiles, gap_s: float = GAP_S) -> Groups:
     Raises:
         InputError: a file cannot be read or does not tell when it was taken, or there is no burst.
     """
+    return _named(_parts(burst, gap_s), burst, gap_s)
+
+
+def split_pairs(pairs: BurstFiles, gap_s: float = PAIR_GAP_S) -> Groups:
+    """Part files into pairs of short and long exposures.
+
+    They are parted as bursts are, then, by exposure times, where a kind comes back: short, long,
+    short, long are two pairs; short, short, long, long are one.
+
+    Args:
+        pairs: all the files.
+        gap_s: the longest pause within a pair [s].
+
+    Raises:
+        InputError: as `split_bursts`.
+    """
+    parts = [pair for part in _parts(pairs, gap_s) for pair in _alternating(part)]
+    return _named(parts, pairs, gap_s)
+
+
+def _alternating(part: list[Probe]) -> list[list[Probe]]:
+    """Cut photographs in the order taken after every second run of one kind."""
+    kinds = kinds_by_time([look.metadata for look in part]) if len(part) > 1 else None
+    if kinds is None:
+        return [part]
+    runs: list[list[Probe]] = []
+    before = ""
+    for look, kind in zip(part, kinds.named(), strict=True):
+        if kind != before:
+            runs.append([])
+        runs[-1].append(look)
+        before = kind
+    if len(runs) % 2:
+        return [part]  # a run would stand alone; all together can be a pair
+    return [one + other for one, other in zip(runs[::2], runs[1::2], strict=True)]
+
+
+def _parts(files: BurstFiles, gap_s: float) -> list[list[Probe]]:
+    """Part files by kind and time; the parts and what is in them in the order taken."""
     groups: dict[Hashable, list[Probe]] = {}
-    for look in probe(burst.files):
+    for look in probe(files.files):
         groups.setdefault(_kind(look), []).append(look)
     parted = [part for group in groups.values() for part in _by_time(group, gap_s)]
     parted.sort(key=lambda part: (_start_s(part[0]), natural_key(part[0].path)))
+    return parted
+
+
+def _named(parted: Sequence[Sequence[Probe]], burst: BurstFiles, gap_s: float) -> Groups:
+    """Turn parts into bursts, and tell which photographs are alone."""
     files = [tuple(sorted((look.path for look in part), key=natural_key)) for part in parted]
     bursts = tuple(BurstFiles(files=part) for part in files if len(part) > 1)
     if not bursts:

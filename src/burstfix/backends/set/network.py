@@ -34,6 +34,7 @@ class SetNetwork(Network):
         self.blur = BlurNet(config) if config.blur_widths else None
         self.trunk = Trunk(config)
         self.contract = Contract(
+            tasks=("burst", "pair"),
             multiple_of=CELL if config.blur_widths else SCALES[-1],
             receptive_radius=receptive_radius(config),
             halo=_HALO + (MARGIN if config.blur_widths else 0),

@@ -1,0 +1,131 @@
+"""Find how the light of a short exposure becomes that of a long one: a line for each colour."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from burstfix.align.geometry import Matrix, to_level
+from burstfix.align.sampling import project, sample
+from burstfix.color import LUMA
+from burstfix.frame import Box
+
+Picture = NDArray[np.float32]
+Samples = NDArray[np.float64]
+
+SIGMA = 6.0  # Gaussian, in pixels of the pictures: more than the blur of most long exposures
+STRIDE = 4
+BRIGHTEST = 0.9  # light from where clipping may have begun
+FEWEST = 200  # places that a measurement needs
+MOST_OFFSET = 0.02  # of linear light, by which a file's black may be lifted
+ODDEST = 2.5  # times by which a colour's gain may differ from the luminance's
+_SPREAD = 0.2  # of a picture's light, relative to its mean, without which no offset shows
+_STEPS = 12
+
+
+@dataclass(frozen=True)
+class LightMatch:
+    """What makes the short exposure's light the long one's: (light - offset) * gain.
+
+    Args:
+        gains: of red, green and blue.
+        offsets: likewise, in the short exposure's linear light.
+    """
+
+    gains: tuple[float, float, float]
+    offsets: tuple[float, float, float]
+
+    @property
+    def gain(self) -> float:
+        """The gain of luminance."""
+        return float(np.dot(LUMA, self.gains))
+
+
+def match_light(
+    short: Picture,
+    long: Picture,
+    long_from_short: Matrix,
+    factor: int,
+    *,
+    lifted: bool,
+) -> LightMatch | None:
+    """Fit a line to each colour's light in both, where neither is clipped and nothing moved.
+
+    Both are smoothed first, against noise and unlike blur.
+
+    Args:
+        short: linear light, averaged over blocks; (3, h, w).
+        long: the other, likewise; (3, h, w).
+        long_from_short: takes the short exposure's (x, y) to the long one's, in full-resolution
+            pixels; (3, 3).
+        factor: side of the blocks in full-resolution pixels.
+        lifted: whether black may lie above 0 in the short exposure, as in developed files, whose
+            noise was clipped at black; raw light has no offset.
+
+    Returns:
+        None where too few places were seen by both, unclipped.
+    """
+    x, y = project(to_level(long_from_short, factor), Box.whole(short.shape[1:]), STRIDE)
+    one, one_peaks = _smooth(short), _peaks(short)
+    other, other_peaks = (
+        sample(torch.from_numpy(plane), x, y).numpy() for plane in (_smooth(long), _peaks(long))
+    )
+    height, width = long.shape[1:]
+    seen = ((x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)).numpy()
+    thin = np.s_[:, ::STRIDE, ::STRIDE]
+    good = seen & (one_peaks[thin].max(axis=0) < BRIGHTEST) & (other_peaks.max(axis=0) < BRIGHTEST)
+    good &= other.max(axis=0) > 1e-4
+    if np.count_nonzero(good) < FEWEST:
+        return None
+    from_, to = (picture[:, good].astype(np.float64) for picture in (one[thin], other))
+    return _sane([_line(a, b, lifted=lifted) for a, b in zip(from_, to, strict=True)], from_, to)
+
+
+def _smooth(picture: Picture) -> Picture:
+    return np.stack([cv2.GaussianBlur(plane, (0, 0), SIGMA) for plane in picture])
+
+
+def _peaks(picture: Picture) -> Picture:
+    """Return the brightest near each place: blur mixes lost light into what looks unclipped."""
+    side = 2 * round(SIGMA) + 1
+    return np.stack([cv2.dilate(plane, np.ones((side, side))) for plane in picture])
+
+
+def _line(x: Samples, y: Samples, *, lifted: bool) -> tuple[float, float]:
+    """Fit y = gain * (x - offset); residuals count relative to y, and what moved not at all."""
+    lifted = lifted and float(x.std()) > _SPREAD * float(x.mean())
+    scale = y + 0.2 * y.mean()
+    weight = 1 / scale**2
+    gain, offset = 0.0, 0.0
+    for _ in range(_STEPS):
+        gain, offset = _weighted_line(x, y, weight, lifted=lifted)
+        residual = (y - gain * (x - offset)) / scale
+        spread = 1.4826 * float(np.median(np.abs(residual))) + 1e-3
+        weight = 1 / (scale * (1 + (residual / (2 * spread)) ** 2)) ** 2
+    return gain, offset
+
+
+def _weighted_line(x: Samples, y: Samples, weight: Samples, *, lifted: bool) -> tuple[float, float]:
+    middle = float((weight * x).sum() / weight.sum()) if lifted else 0.0
+    height = float((weight * y).sum() / weight.sum()) if lifted else 0.0
+    away = x - middle
+    gain = float((weight * away * (y - height)).sum() / max((weight * away**2).sum(), 1e-30))
+    if not lifted or gain <= 0:
+        return gain, 0.0
+    offset = middle - height / gain
+    if abs(offset) <= MOST_OFFSET:
+        return gain, offset
+    offset = float(np.copysign(MOST_OFFSET, offset))
+    shifted = x - offset
+    return float((weight * shifted * y).sum() / max((weight * shifted**2).sum(), 1e-30)), offset
+
+
+def _sane(lines: list[tuple[float, float]], from_: Samples, to: Samples) -> LightMatch:
+    """Let no colour's gain stray far from the plain ratio of all light."""
+    plain = float(to.sum() / max(from_.sum(), 1e-12))
+    good = [plain / ODDEST < gain < plain * ODDEST for gain, _ in lines]
+    kept = [line if ok else (plain, 0.0) for line, ok in zip(lines, good, strict=True)]
+    (red, red_offset), (green, green_offset), (blue, blue_offset) = kept
+    return LightMatch((red, green, blue), (red_offset, green_offset, blue_offset))

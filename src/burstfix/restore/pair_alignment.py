@@ -1,0 +1,235 @@
+"""From decoded frames of two kinds to one aligned burst at the exposure of the blurry ones."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from burstfix.align.exposure import exposure_gain
+from burstfix.align.homography import Alignment, align_burst, reduction_for
+from burstfix.align.light import LightMatch, match_light
+from burstfix.align.sharpness import sharpness
+from burstfix.align.warp import AlignedBurst
+from burstfix.errors import AlignmentError
+from burstfix.frame import Box, Burst, Frame, Pixels, Size
+from burstfix.io.decode import rebalance
+from burstfix.io.primaries import match_primaries
+from burstfix.io.store import reduced_light
+from burstfix.restore.alignment import (
+    Aligned,
+    closer_look,
+    describe_frames,
+    expected_gain,
+    leave_out,
+    read_luminances,
+)
+from burstfix.restore.kinds import Kinds
+from burstfix.restore.report import Reporter
+
+Picture = NDArray[np.float32]
+
+WHITE = 1.0  # what the long exposure clips is white in the result, whatever the short one saw
+_CLIPPING, _CLIPPED = 0.9, 0.99  # of the short exposure's light: from where it may be lost, and is
+
+
+@dataclass(frozen=True)
+class MatchedPixels:
+    """A short exposure's pixels in the light of a long one; implements `frame.Pixels`.
+
+    Args:
+        pixels: the short exposure.
+        match: what makes its light the long one's.
+    """
+
+    pixels: Pixels
+    match: LightMatch
+
+    @property
+    def size(self) -> Size:
+        """(height, width)."""
+        return self.pixels.size
+
+    @property
+    def gains(self) -> Tensor:
+        """Of red, green and blue; (3, 1, 1)."""
+        return torch.tensor(self.match.gains).view(3, 1, 1)
+
+    def read(self, box: Box) -> Tensor:
+        """Return a box, in linear light, at most `WHITE`; (3, h, w) float32."""
+        light = self.pixels.read(box)
+        matched = (light - torch.tensor(self.match.offsets).view(3, 1, 1)).mul_(self.gains)
+        if min(self.match.gains) < WHITE / _CLIPPING:
+            # What the short exposure clipped is white too, not the grey that the gain makes of it.
+            lost = ((light - _CLIPPING) / (_CLIPPED - _CLIPPING)).clamp_(0, 1).amax(dim=0)
+            matched += lost * (WHITE - matched).clamp_min(0)
+        return matched.clamp_max_(WHITE)
+
+
+def align_pair(frames: Burst, kinds: Kinds, reporter: Reporter) -> tuple[Aligned, LightMatch]:
+    """Align all frames to the sharpest noisy one, and bring them to a blurry one's exposure.
+
+    That blurry one is the sharpest of its kind; raw frames take its white balance.
+
+    Returns:
+        The frames: the sharpest noisy one, the other noisy ones, the blurry ones; and what was
+        done to the light of the first.
+
+    Raises:
+        AlignmentError: no blurry frame shows the scene, or they share no unclipped light.
+    """
+    factor = reduction_for(frames[0].size)
+    luminances = read_luminances(frames, factor, reporter)
+    sharp = tuple(sharpness(luminance) for luminance in luminances)
+    reference = max(kinds.noisy, key=lambda number: sharp[number])
+    main = max(kinds.blurry, key=lambda number: sharp[number])
+    balanced = _same_colours(frames, reference, main, reporter)
+    if any(new is not old for new, old in zip(balanced, frames, strict=True)):
+        luminances = read_luminances(balanced, factor, Reporter())  # matched with other colours
+    alignments = align_burst(
+        luminances,
+        reference,
+        factor=factor,
+        size=frames[0].size,
+        closer=closer_look(balanced, factor),
+    )
+    fitting = [number for number in kinds.blurry if alignments[number].ok]
+    if not fitting:
+        raise _unlike(frames[reference], frames[main])
+    if main not in fitting:
+        main = max(fitting, key=lambda number: sharp[number])
+    views = _Views(balanced, luminances, alignments, kinds, reference, main)
+    match = views.match(factor)
+    aligned = views.aligned(match, views.gains(factor), sharp)
+    return replace(aligned, dropped=leave_out(frames, alignments, reporter)), match
+
+
+def _same_colours(frames: Burst, reference: int, main: int, reporter: Reporter) -> list[Frame]:
+    """Develop raw frames with the white balance of `main`; mix colours to one set of primaries."""
+    balanced, unlike = match_primaries(rebalance(frames, main), reference)
+    for frame in unlike:
+        reporter.warn(
+            f"{frame.name} has another colour profile than {frames[reference].name}, of a kind "
+            "that cannot be matched; its colours are taken as they are."
+        )
+    return balanced
+
+
+def _unlike(reference: Frame, main: Frame) -> AlignmentError:
+    return AlignmentError(
+        f"{reference.name} and {main.name} do not show one scene from one place: nothing aligns.",
+        "Give a short and a long exposure taken from one spot within moments, turned alike.",
+    )
+
+
+@dataclass(frozen=True)
+class _Views:
+    """All frames, as they lie to the reference.
+
+    Args:
+        frames: with the colours of `main`, by number.
+        luminances: of each; (h, w).
+        alignments: of each, to the reference.
+        kinds: which are noisy, which blurry.
+        reference: number of the noisy frame that gives geometry.
+        main: number of the blurry frame that gives exposure and colour.
+    """
+
+    frames: Burst
+    luminances: Sequence[Picture]
+    alignments: Sequence[Alignment]
+    kinds: Kinds
+    reference: int
+    main: int
+
+    def match(self, factor: int) -> LightMatch:
+        """Find what makes the reference's light that of `main`: from the pixels, else the files.
+
+        Raises:
+            AlignmentError: neither tells.
+        """
+        short, long = self.frames[self.reference], self.frames[self.main]
+        found = match_light(
+            reduced_light(short.pixels, factor).numpy(),
+            reduced_light(long.pixels, factor).numpy(),
+            self.alignments[self.main].source_from_reference,
+            factor,
+            lifted=not short.raw,
+        )
+        if found is not None:
+            return found
+        told = expected_gain(long.metadata, short.metadata)
+        if told is None:
+            raise AlignmentError(
+                f"{short.name} and {long.name} share no light: what one shows, the other has "
+                "clipped or left black.",
+                "Give exposures fewer stops apart.",
+            )
+        return LightMatch((told, told, told), (0.0, 0.0, 0.0))
+
+    def gains(self, factor: int) -> list[float]:
+        """Return what brings noisy frames to the reference, and blurry ones to `main`."""
+        to_reference = [self._to_reference(number, factor) for number in range(len(self.frames))]
+        return [
+            1.0
+            if number in {self.reference, self.main} or not self.alignments[number].ok
+            else gain / (to_reference[self.main] if number in self.kinds.blurry else 1.0)
+            for number, gain in enumerate(to_reference)
+        ]
+
+    def _to_reference(self, number: int, factor: int) -> float:
+        return exposure_gain(
+            self.luminances[self.reference],
+            self.luminances[number],
+            self.alignments[number].source_from_reference,
+            factor,
+            expected=expected_gain(
+                self.frames[self.reference].metadata, self.frames[number].metadata
+            ),
+        )
+
+    def aligned(self, match: LightMatch, gains: Sequence[float], sharp: Sequence[float]) -> Aligned:
+        """Put the frames that fit together: reference, other noisy ones, blurry ones."""
+        order = self._order(sharp)
+        noisy = [number for number in order if number in self.kinds.noisy]
+        views = [
+            _matched(self.frames[n], match, gains[n]) if n in noisy else self.frames[n]
+            for n in order
+        ]
+        total = tuple(
+            gain * match.gain if number in self.kinds.noisy else gain
+            for number, gain in enumerate(gains)
+        )
+        return Aligned(
+            source=AlignedBurst(
+                views,
+                [self.alignments[n].source_from_reference for n in order],
+                [1.0 if n in noisy else gains[n] for n in order],
+            ),
+            descriptor=describe_frames([self.frames[n] for n in order], [total[n] for n in order]),
+            order=order,
+            sharpness=tuple(sharp),
+            correlation=tuple(alignment.correlation for alignment in self.alignments),
+            gain=total,
+            dropped={},
+            kinds=self.kinds.named(),
+        )
+
+    def _order(self, sharp: Sequence[float]) -> tuple[int, ...]:
+        """Sort by kind and sharpness: the order in which files were named changes no bit."""
+        used = [number for number, alignment in enumerate(self.alignments) if alignment.ok]
+        first = [self.reference, self.main]
+        rest = sorted((n for n in used if n not in first), key=lambda n: -sharp[n])
+        noisy = [n for n in rest if n in self.kinds.noisy]
+        blurry = [n for n in rest if n in self.kinds.blurry]
+        return (self.reference, *noisy, self.main, *blurry)
+
+
+def _matched(frame: Frame, match: LightMatch, gain: float) -> Frame:
+    """Return a noisy frame in the light of the blurry one, by way of the reference's."""
+    red, green, blue = (each * gain for each in match.gains)
+    offsets = tuple(offset / gain for offset in match.offsets)
+    own = LightMatch((red, green, blue), (offsets[0], offsets[1], offsets[2]))
+    return replace(frame, pixels=MatchedPixels(frame.pixels, own))
