@@ -97,13 +97,12 @@ def _line(x: Samples, y: Samples, *, lifted: bool) -> tuple[float, float]:
     """Fit y = gain * (x - offset); residuals count relative to y, and what moved not at all."""
     lifted = lifted and float(x.std()) > _SPREAD * float(x.mean())
     scale = y + 0.2 * y.mean()
-    weight = 1 / scale**2
-    gain, offset = 0.0, 0.0
+    gain, offset = float(np.median(y / np.maximum(x, 1e-6))), 0.0
     for _ in range(_STEPS):
-        gain, offset = _weighted_line(x, y, weight, lifted=lifted)
         residual = (y - gain * (x - offset)) / scale
         spread = 1.4826 * float(np.median(np.abs(residual))) + 1e-3
         weight = 1 / (scale * (1 + (residual / (2 * spread)) ** 2)) ** 2
+        gain, offset = _weighted_line(x, y, weight, lifted=lifted)
     return gain, offset
 
 
@@ -123,9 +122,9 @@ def _weighted_line(x: Samples, y: Samples, weight: Samples, *, lifted: bool) -> 
 
 
 def _sane(lines: list[tuple[float, float]], from_: Samples, to: Samples) -> LightMatch:
-    """Let no colour's gain stray far from the plain ratio of all light."""
-    plain = float(to.sum() / max(from_.sum(), 1e-12))
-    good = [plain / ODDEST < gain < plain * ODDEST for gain, _ in lines]
-    kept = [line if ok else (plain, 0.0) for line, ok in zip(lines, good, strict=True)]
+    """Let no colour's gain stray far from the usual ratio of all light."""
+    usual = float(np.median(to.sum(axis=0) / np.maximum(from_.sum(axis=0), 1e-6)))
+    good = [usual / ODDEST < gain < usual * ODDEST for gain, _ in lines]
+    kept = [line if ok else (usual, 0.0) for line, ok in zip(lines, good, strict=True)]
     (red, red_offset), (green, green_offset), (blue, blue_offset) = kept
     return LightMatch((red, green, blue), (red_offset, green_offset, blue_offset))

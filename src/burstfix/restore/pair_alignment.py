@@ -1,6 +1,6 @@
 """From decoded frames of two kinds to one aligned burst at the exposure of the blurry ones."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from burstfix.align.exposure import exposure_gain
+from burstfix.align.field import LightField, light_field
+from burstfix.align.geometry import Matrix
 from burstfix.align.homography import Alignment, align_burst, reduction_for
 from burstfix.align.light import LightMatch, match_light
 from burstfix.align.sharpness import sharpness
@@ -42,10 +44,12 @@ class MatchedPixels:
     Args:
         pixels: the short exposure.
         match: what makes its light the long one's.
+        field: what is left to add then; None is nothing.
     """
 
     pixels: Pixels
     match: LightMatch
+    field: LightField | None = None
 
     @property
     def size(self) -> Size:
@@ -65,6 +69,8 @@ class MatchedPixels:
             # What the short exposure clipped is white too, not the grey that the gain makes of it.
             lost = ((light - _CLIPPING) / (_CLIPPED - _CLIPPING)).clamp_(0, 1).amax(dim=0)
             matched += lost * (WHITE - matched).clamp_min(0)
+        if self.field:
+            matched += self.field.read(box)
         return matched.clamp_max_(WHITE)
 
 
@@ -100,10 +106,10 @@ def align_pair(frames: Burst, kinds: Kinds, reporter: Reporter) -> tuple[Aligned
         raise _unlike(frames[reference], frames[main])
     if main not in fitting:
         main = max(fitting, key=lambda number: sharp[number])
-    views = _Views(balanced, luminances, alignments, kinds, reference, main)
-    match = views.match(factor)
-    aligned = views.aligned(match, views.gains(factor), sharp)
-    return replace(aligned, dropped=leave_out(frames, alignments, reporter)), match
+    views = _Views(balanced, luminances, alignments, kinds, reference, main, factor)
+    matches = {number: views.match(number) for number in kinds.noisy if alignments[number].ok}
+    aligned = views.aligned(matches, sharp)
+    return replace(aligned, dropped=leave_out(frames, alignments, reporter)), matches[reference]
 
 
 def _same_colours(frames: Burst, reference: int, main: int, reporter: Reporter) -> list[Frame]:
@@ -135,6 +141,7 @@ class _Views:
         kinds: which are noisy, which blurry.
         reference: number of the noisy frame that gives geometry.
         main: number of the blurry frame that gives exposure and colour.
+        factor: side of the blocks over which light is averaged to be measured [px].
     """
 
     frames: Burst
@@ -143,19 +150,20 @@ class _Views:
     kinds: Kinds
     reference: int
     main: int
+    factor: int
 
-    def match(self, factor: int) -> LightMatch:
-        """Find what makes the reference's light that of `main`: from the pixels, else the files.
+    def match(self, number: int) -> LightMatch:
+        """Find what makes a noisy frame's light that of `main`: from pixels, else from files.
 
         Raises:
             AlignmentError: neither tells.
         """
-        short, long = self.frames[self.reference], self.frames[self.main]
+        short, long = self.frames[number], self.frames[self.main]
         found = match_light(
-            reduced_light(short.pixels, factor).numpy(),
-            reduced_light(long.pixels, factor).numpy(),
-            self.alignments[self.main].source_from_reference,
-            factor,
+            self._light(number),
+            self._light(self.main),
+            self._main_from(number),
+            self.factor,
             lifted=not short.raw,
         )
         if found is not None:
@@ -169,67 +177,77 @@ class _Views:
             )
         return LightMatch((told, told, told), (0.0, 0.0, 0.0))
 
-    def gains(self, factor: int) -> list[float]:
-        """Return what brings noisy frames to the reference, and blurry ones to `main`."""
-        to_reference = [self._to_reference(number, factor) for number in range(len(self.frames))]
-        return [
-            1.0
-            if number in {self.reference, self.main} or not self.alignments[number].ok
-            else gain / (to_reference[self.main] if number in self.kinds.blurry else 1.0)
-            for number, gain in enumerate(to_reference)
-        ]
+    def aligned(self, matches: Mapping[int, LightMatch], sharp: Sequence[float]) -> Aligned:
+        """Put the frames that fit together: reference, other noisy ones, blurry ones.
 
-    def _to_reference(self, number: int, factor: int) -> float:
-        return exposure_gain(
-            self.luminances[self.reference],
-            self.luminances[number],
-            self.alignments[number].source_from_reference,
-            factor,
-            expected=expected_gain(
-                self.frames[self.reference].metadata, self.frames[number].metadata
-            ),
-        )
-
-    def aligned(self, match: LightMatch, gains: Sequence[float], sharp: Sequence[float]) -> Aligned:
-        """Put the frames that fit together: reference, other noisy ones, blurry ones."""
+        Args:
+            matches: of each noisy frame that fits, by number.
+            sharp: sharpness of every frame.
+        """
         order = self._order(sharp)
-        noisy = [number for number in order if number in self.kinds.noisy]
-        views = [
-            _matched(self.frames[n], match, gains[n]) if n in noisy else self.frames[n]
-            for n in order
-        ]
-        total = tuple(
-            gain * match.gain if number in self.kinds.noisy else gain
-            for number, gain in enumerate(gains)
-        )
+        numbers = range(len(self.frames))
+        gains = [matches[n].gain if n in matches else self._gain(n) for n in numbers]
         return Aligned(
             source=AlignedBurst(
-                views,
+                [self._matched(n, matches[n]) if n in matches else self.frames[n] for n in order],
                 [self.alignments[n].source_from_reference for n in order],
-                [1.0 if n in noisy else gains[n] for n in order],
+                [1.0 if n in matches else gains[n] for n in order],
             ),
-            descriptor=describe_frames([self.frames[n] for n in order], [total[n] for n in order]),
+            descriptor=describe_frames([self.frames[n] for n in order], [gains[n] for n in order]),
             order=order,
             sharpness=tuple(sharp),
             correlation=tuple(alignment.correlation for alignment in self.alignments),
-            gain=total,
+            gain=tuple(gains),
             dropped={},
             kinds=self.kinds.named(),
         )
 
     def _order(self, sharp: Sequence[float]) -> tuple[int, ...]:
         """Sort by kind and sharpness: the order in which files were named changes no bit."""
-        used = [number for number, alignment in enumerate(self.alignments) if alignment.ok]
-        first = [self.reference, self.main]
-        rest = sorted((n for n in used if n not in first), key=lambda n: -sharp[n])
-        noisy = [n for n in rest if n in self.kinds.noisy]
-        blurry = [n for n in rest if n in self.kinds.blurry]
+        first = {self.reference, self.main}
+        used = [n for n, alignment in enumerate(self.alignments) if alignment.ok and n not in first]
+        used.sort(key=lambda number: -sharp[number])
+        noisy = [number for number in used if number in self.kinds.noisy]
+        blurry = [number for number in used if number in self.kinds.blurry]
         return (self.reference, *noisy, self.main, *blurry)
 
+    def _matched(self, number: int, match: LightMatch) -> Frame:
+        """Return a noisy frame in the light of `main`."""
+        frame = self.frames[number]
+        matched = MatchedPixels(frame.pixels, match)
+        if not frame.raw:  # raw light keeps to a line
+            field = light_field(
+                reduced_light(matched, self.factor).numpy(),
+                self._light(self.main),
+                self._main_from(number),
+                self.factor,
+                match.gain,
+            )
+            matched = replace(matched, field=field)
+        return replace(frame, pixels=matched)
 
-def _matched(frame: Frame, match: LightMatch, gain: float) -> Frame:
-    """Return a noisy frame in the light of the blurry one, by way of the reference's."""
-    red, green, blue = (each * gain for each in match.gains)
-    offsets = tuple(offset / gain for offset in match.offsets)
-    own = LightMatch((red, green, blue), (offsets[0], offsets[1], offsets[2]))
-    return replace(frame, pixels=MatchedPixels(frame.pixels, own))
+    def _gain(self, number: int) -> float:
+        """Return what brings a blurry frame's light to that of `main`."""
+        if number == self.main or not self.alignments[number].ok:
+            return 1.0
+        return self._to_reference(number) / self._to_reference(self.main)
+
+    def _to_reference(self, number: int) -> float:
+        return exposure_gain(
+            self.luminances[self.reference],
+            self.luminances[number],
+            self.alignments[number].source_from_reference,
+            self.factor,
+            expected=expected_gain(
+                self.frames[self.reference].metadata, self.frames[number].metadata
+            ),
+        )
+
+    def _light(self, number: int) -> Picture:
+        return reduced_light(self.frames[number].pixels, self.factor).numpy()
+
+    def _main_from(self, number: int) -> Matrix:
+        """Return what takes a frame's (x, y) to those of `main`; (3, 3)."""
+        from_reference = self.alignments[number].source_from_reference
+        main = self.alignments[self.main].source_from_reference
+        return np.asarray(main @ np.linalg.inv(from_reference))

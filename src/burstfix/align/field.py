@@ -1,0 +1,98 @@
+"""What is left between two exposures' light after gains: slowly varying casts and curves.
+
+Developed files do not keep to a line: tone curves bend dark light, and noise that was smoothed
+and clipped leaves blotches of colour, which a gain of some stops brings out. The long exposure
+knows better there. At the scale of its blur and above, it says what the light is.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from burstfix.align.geometry import Matrix, to_level
+from burstfix.align.sampling import project, sample
+from burstfix.frame import Box
+
+Picture = NDArray[np.float32]
+
+SIGMA = 8.0  # Gaussian, in pixels of the pictures: what is finer stays the short exposure's
+STRIDE = 4  # pixels of the pictures between the field's knots
+CLIPPED = 0.95  # light from where the long exposure tells nothing
+FOREIGN = 0.4  # of the light: a difference so large is another thing, not a cast
+FOREIGN_DARK = 0.004  # likewise, in the short exposure's light: a code or two of 8 bits
+
+
+@dataclass(frozen=True)
+class LightField:
+    """What to add to a picture's light, between knots linearly.
+
+    Args:
+        knots: linear light; (3, h, w), float32.
+        step: pixels between them, the same both ways.
+        first: row and column of the first knot [px].
+    """
+
+    knots: Tensor
+    step: int
+    first: float
+
+    def read(self, box: Box) -> Tensor:
+        """Return the field over a box; (3, h, w). The same whatever the box, to the bit."""
+        rows = self._between(box.top, box.bottom, self.knots.shape[1])
+        columns = self._between(box.left, box.right, self.knots.shape[2])
+        low, high, share = rows
+        across = torch.lerp(self.knots[:, low], self.knots[:, high], share[:, None])
+        low, high, share = columns
+        return torch.lerp(across[:, :, low], across[:, :, high], share)
+
+    def _between(self, start: int, end: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the knots before and after each pixel, and how far it lies along."""
+        place = (torch.arange(start, end, dtype=torch.float64) - self.first) / self.step
+        place = place.clamp_(0, count - 1)
+        low = place.floor().long()
+        return low, (low + 1).clamp_max(count - 1), (place - low).float()
+
+
+def light_field(
+    short: Picture,
+    long: Picture,
+    long_from_short: Matrix,
+    factor: int,
+    gain: float,
+) -> LightField:
+    """Measure how the long exposure's light differs from the short one's, smoothly.
+
+    Where the long one is clipped or saw nothing, or shows another thing, the field fades to 0.
+
+    Args:
+        short: linear light at the long exposure's level, averaged over blocks; (3, h, w).
+        long: the other, likewise; (3, h, w).
+        long_from_short: takes the short exposure's (x, y) to the long one's, in full-resolution
+            pixels; (3, 3).
+        factor: side of the blocks in full-resolution pixels.
+        gain: what the short exposure was multiplied by.
+    """
+    x, y = project(to_level(long_from_short, factor), Box.whole(short.shape[1:]))
+    other = sample(torch.from_numpy(long), x, y).numpy()
+    height, width = long.shape[1:]
+    seen = ((x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)).numpy()
+    side = 2 * round(SIGMA) + 1
+    open_to_light = cv2.dilate(other.max(axis=0), np.ones((side, side))) < CLIPPED
+    mask = (seen & open_to_light).astype(np.float32)
+    share = cv2.GaussianBlur(mask, (0, 0), SIGMA)
+    one, two = (_smooth(picture * mask) / (share + 1e-3) for picture in (short, other))
+    difference = two - one
+    foreign = FOREIGN * np.maximum(one, two).max(axis=0) + FOREIGN_DARK * gain
+    trust = share * np.exp(-((np.abs(difference).max(axis=0) / foreign) ** 4))
+    knots = (difference * trust)[:, ::STRIDE, ::STRIDE].astype(np.float32)
+    return LightField(
+        torch.from_numpy(np.ascontiguousarray(knots)), STRIDE * factor, (factor - 1) / 2
+    )
+
+
+def _smooth(picture: Picture) -> Picture:
+    return np.stack([cv2.GaussianBlur(plane, (0, 0), SIGMA) for plane in picture])
