@@ -16,7 +16,7 @@ from burstfix.backends import find
 from burstfix.backends.set import SetNetwork
 from burstfix.errors import UsageError, WeightsError
 from burstfix.io.photos import Photo
-from burstfix.train import loop
+from burstfix.train import step
 from burstfix.train.checkpoint import Run, load_checkpoint, read_recipe_of, tensors_of
 from burstfix.train.config import LossWeights, OptimiserName, Recipe, read_recipe
 from burstfix.train.data import draw_batch, least_side, split_photos
@@ -230,7 +230,7 @@ def test_bad_steps_bring_the_last_good_weights_back(
         del truth, weights
         return output.mean(dim=(1, 2, 3)) * math.nan
 
-    monkeypatch.setattr(loop, "restoration_loss", broken)
+    monkeypatch.setattr(step, "restoration_loss", broken)
     run = run_steps(recipe, make_photos(6), tmp_path / "run", 25)
     fresh = start(recipe, CPU, Processes())
     assert run.rate == 0.5
@@ -273,7 +273,7 @@ def test_the_loss_teaches_the_network_blur(make_photos: Maker, recipe: Recipe) -
     losses = []
     for _ in range(20):  # on one shard again and again
         optimiser.zero_grad()
-        loss = loop._loss(run, batch)
+        loss = step.batch_loss(run, batch)
         loss.backward()
         optimiser.step()
         losses.append(float(loss.detach()))

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from burstfix.backends.base import Network
@@ -18,6 +18,19 @@ from burstfix.train.config import Recipe, parse_recipe
 from burstfix.train.guard import Guard
 
 _FORMAT = "1"
+
+
+@dataclasses.dataclass
+class Adversary:
+    """The other player of adversarial training.
+
+    Args:
+        network: tells true pictures from made ones.
+        optimiser: over `network`.
+    """
+
+    network: nn.Module
+    optimiser: Optimizer
 
 
 @dataclasses.dataclass
@@ -30,6 +43,7 @@ class Run:
         average: their moving average, which is what validates and ships.
         optimiser: over `network`.
         guard: judges the steps.
+        adversary: the other player; None where the recipe wants none.
         step: how many were done.
         elapsed_s: how long they took, over all sittings.
         rate: factor on the learning rate; halved when good weights had to come back.
@@ -42,6 +56,7 @@ class Run:
     average: Network
     optimiser: Optimizer
     guard: Guard
+    adversary: Adversary | None = None
     step: int = 0
     elapsed_s: float = 0.0
     rate: float = 1.0
@@ -85,37 +100,50 @@ def load_checkpoint(path: Path, run: Run) -> None:
 
 
 def tensors_of(run: Run) -> dict[str, Tensor]:
-    """Collect weights, average and optimiser state under one name each; copies."""
+    """Collect the weights of all networks and the state of optimisers, named; copies."""
     tensors: dict[str, Tensor] = {}
-    for prefix, module in (("network", run.network), ("average", run.average)):
+    for prefix, module in _networks(run).items():
         for name, value in module.state_dict().items():
             tensors[f"{prefix}.{name}"] = value.detach().cpu().clone().contiguous()
-    for index, state in run.optimiser.state_dict()["state"].items():
-        for key, value in state.items():
-            copied = torch.as_tensor(value).detach().cpu().clone().contiguous()
-            tensors[f"optimiser.{index}.{key}"] = copied
+    for prefix, optimiser in _optimisers(run).items():
+        for index, state in optimiser.state_dict()["state"].items():
+            for key, value in state.items():
+                copied = torch.as_tensor(value).detach().cpu().clone().contiguous()
+                tensors[f"{prefix}.{index}.{key}"] = copied
     return tensors
 
 
 def load_tensors(run: Run, tensors: dict[str, Tensor], source: str) -> None:
     """Put back what `tensors_of` collected; `source` names it in messages."""
-    parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimiser": {}}
+    networks, optimisers = _networks(run), _optimisers(run)
+    parts: dict[str, dict[str, Tensor]] = {prefix: {} for prefix in (*networks, *optimisers)}
     for name, value in tensors.items():
         prefix, rest = name.split(".", 1)
-        parts[prefix][rest] = value
+        parts.setdefault(prefix, {})[rest] = value
     try:
-        run.network.load_state_dict(parts["network"])
-        run.average.load_state_dict(parts["average"])
+        for prefix, network in networks.items():
+            network.load_state_dict(parts[prefix])
     except RuntimeError as error:
         raise WeightsError(
             f"{source} belongs to another network.", "Resume with the recipe that it began with."
         ) from error
-    states: dict[int, dict[str, Tensor]] = {}
-    for name, value in parts["optimiser"].items():
-        index, key = name.split(".", 1)
-        states.setdefault(int(index), {})[key] = value.clone()
-    groups = run.optimiser.state_dict()["param_groups"]
-    run.optimiser.load_state_dict({"state": states, "param_groups": groups})
+    for prefix, optimiser in optimisers.items():
+        states: dict[int, dict[str, Tensor]] = {}
+        for name, value in parts[prefix].items():
+            index, key = name.split(".", 1)
+            states.setdefault(int(index), {})[key] = value.clone()
+        groups = optimiser.state_dict()["param_groups"]
+        optimiser.load_state_dict({"state": states, "param_groups": groups})
+
+
+def _networks(run: Run) -> dict[str, nn.Module]:
+    networks: dict[str, nn.Module] = {"network": run.network, "average": run.average}
+    return networks | ({"adversary": run.adversary.network} if run.adversary else {})
+
+
+def _optimisers(run: Run) -> dict[str, Optimizer]:
+    optimisers = {"optimiser": run.optimiser}
+    return optimisers | ({"rival": run.adversary.optimiser} if run.adversary else {})
 
 
 def _numbers(run: Run) -> dict[str, Any]:

@@ -28,6 +28,12 @@ class LossWeights:
         charbonnier: the same, smooth at 0.
         gradient: mean absolute difference of horizontal and vertical differences.
         fourier: mean absolute difference of the orthonormal Fourier transforms.
+        sobel: mean absolute difference of horizontal and of vertical Sobel gradients.
+        dark: mean squared difference of the dark channels.
+        denoised: mean absolute difference of what earlier parts of a network make: a denoising net.
+        adversarial: logarithm of how likely a discriminator, trained along, sees through the
+            result; 0 trains none.
+        discriminator_width: factor on the discriminator's channels.
         blur: divergence of the true point spread functions from those that the network found.
         deblurred: the terms above, for the picture that undoing this blur alone gives.
     """
@@ -37,6 +43,11 @@ class LossWeights:
     charbonnier: float = 1.0
     gradient: float = 0.5
     fourier: float = 0.05
+    sobel: float = 0.0
+    dark: float = 0.0
+    denoised: float = 0.0
+    adversarial: float = 0.0
+    discriminator_width: float = 1.0
     blur: float = 0.0
     deblurred: float = 0.0
 
@@ -137,6 +148,8 @@ class Recipe:
             raise ValueError("warm_up and decay_every are steps, at least 1")
         if self.task == "pair" and min(self.lengths) < 2:
             raise ValueError("a pair has two frames or more: mind the lengths")
+        if self.loss.adversarial and self.optimiser != "adam":
+            raise ValueError("with an adversary, players take turns, which adam alone allows")
 
     def settings(self, crop: int) -> BurstSettings | PairSettings:
         """Return the degradations for crops of a side."""

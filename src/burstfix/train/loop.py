@@ -18,7 +18,7 @@ from burstfix import weights
 from burstfix.backends import find
 from burstfix.errors import UsageError, WeightsError
 from burstfix.io.photos import Photo
-from burstfix.synth.burst import SyntheticBurst
+from burstfix.train.adversary import make_adversary
 from burstfix.train.ahead import Batches
 from burstfix.train.checkpoint import (
     Run,
@@ -32,9 +32,9 @@ from burstfix.train.export import export_weights
 from burstfix.train.fixed_pairs import fixed_pairs
 from burstfix.train.guard import Guard
 from burstfix.train.log import Log, Report
-from burstfix.train.losses import blur_loss, restoration_loss
-from burstfix.train.optimisers import make_optimiser, rate_factor, scale_rates
+from burstfix.train.optimisers import make_optimiser
 from burstfix.train.processes import Processes, join
+from burstfix.train.step import take_step
 from burstfix.train.validate import FixedBurst, fixed_bursts, mean_psnr
 
 
@@ -122,14 +122,17 @@ def _fixed(recipe: Recipe, photos: Sequence[Photo], device: torch.device) -> lis
 
 
 def start(recipe: Recipe, device: torch.device, processes: Processes) -> Run:
-    """Make the network and its optimiser; the same recipe makes the same."""
+    """Make the network, its optimiser and its adversary; the same recipe makes the same."""
     backend = find(recipe.backend)
     torch.manual_seed(recipe.seed)
     network = backend.network(backend.config(**recipe.network))
     network = network.to(device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     average = copy.deepcopy(network).requires_grad_(False).eval()
     optimiser = make_optimiser(recipe, network, processes)
-    return Run(recipe, network, average, optimiser, Guard(recipe.clip, recipe.spike))
+    run = Run(recipe, network, average, optimiser, Guard(recipe.clip, recipe.spike))
+    if recipe.loss.adversarial:
+        run.adversary = make_adversary(run, processes)
+    return run
 
 
 def _initialise(run: Run, photos: Sequence[Photo]) -> None:
@@ -187,7 +190,7 @@ def _sit(
             log.keep_up(ended=ended)
         if ended:
             return
-        loss, verdict = _step(run, progress, batches, processes)
+        loss, verdict = take_step(run, progress, batches, processes)
         if verdict == "restore":
             _restore(run, good)
         run.step += 1
@@ -206,60 +209,6 @@ def _due(run: Run, processes: Processes) -> bool:
     """Tell whether a validation is due; all processes agree."""
     last = run.scores[-1][0] if run.scores else -math.inf
     return bool(processes.agree(float(run.elapsed_s - last >= run.recipe.validate_every_s)))
-
-
-def _step(run: Run, progress: float, batches: Batches, processes: Processes) -> tuple[float, str]:
-    """Do one step; return its loss, and whether it was taken."""
-    recipe = run.recipe
-    stage = recipe.stage(progress)
-    scale_rates(run.optimiser, run.rate * rate_factor(recipe, run.step, progress))
-    run.optimiser.zero_grad(set_to_none=False)
-    parameters = list(run.network.parameters())
-    total = torch.zeros((), device=parameters[0].device)
-    shards = processes.shards(recipe.shards)
-    for shard in shards:
-        batch = batches.draw(run.step, shard, stage)
-        last = shard == shards[-1]
-        batches.expect(run.step + last, shards[0] if last else shard + 1, stage)
-        loss = _loss(run, batch) / recipe.shards
-        loss.backward()  # type: ignore[no-untyped-call]
-        total += loss.detach()
-    gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
-    processes.sum([*gradients, total])
-    length = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-    loss_value, norm = torch.stack([total, length]).tolist()  # the one wait for a GPU in a step
-    verdict = run.guard.judge(loss_value, norm)
-    if verdict == "step":
-        torch._foreach_mul_(gradients, run.guard.scale(norm))
-        run.optimiser.step()
-        _update_average(run)
-    return loss_value, verdict
-
-
-def _loss(run: Run, batch: SyntheticBurst) -> Tensor:
-    """Restore one shard of a batch and compare it with the truth."""
-    recipe = run.recipe
-    found = None
-    with torch.autocast(batch.frames.device.type, torch.bfloat16, recipe.precision == "bf16"):
-        if recipe.loss.of_blur:
-            output, found = run.network.restore_and_explain(
-                batch.frames, batch.seen, batch.descriptor
-            )
-        else:
-            output = run.network.restore_light(batch.frames, batch.seen, batch.descriptor)
-    loss = restoration_loss(output.float(), batch.truth, recipe.loss)
-    if recipe.loss.of_blur:
-        loss = loss + blur_loss(found, batch.truth, batch.psfs, recipe.loss)
-    return loss.mean()
-
-
-def _update_average(run: Run) -> None:
-    """Let the averaged weights follow; quickly at first."""
-    keep = min(run.recipe.ema, (1 + run.step) / (10 + run.step))
-    with torch.no_grad():
-        torch._foreach_lerp_(
-            list(run.average.parameters()), list(run.network.parameters()), 1 - keep
-        )
 
 
 def _restore(run: Run, good: dict[str, Tensor]) -> None:
