@@ -152,6 +152,6 @@ def test_the_dark_term_is_the_mean_square_of_the_channels_difference() -> None:
 
 def test_earlier_pictures_cost_their_mean_absolute_difference() -> None:
     made, true = torch.full((2, 3, 8, 8), 0.6), torch.full((2, 3, 8, 8), 0.5)
-    weights = LossWeights(**{**vars(NOTHING), "earlier": 50.0})
+    weights = LossWeights(**{**vars(NOTHING), "denoised": 50.0})
     loss = earlier_loss(to_light(made), to_light(true), weights)
     torch.testing.assert_close(loss, torch.full((2,), 5.0), rtol=1e-3, atol=0)

@@ -70,8 +70,7 @@ def play(
     def judging(batch: SyntheticBurst) -> Tensor:
         with torch.no_grad():
             made = _pictures(run, batch)[-1]
-        real, fake = (_odds(run, picture, batch) for picture in (batch.truth, made))
-        return share * discriminator_loss(real, fake)
+        return share * discriminator_loss(*_odds(run, made, batch))
 
     _differentiate(adversary.optimiser, adversary.network, judging, batches, processes)
     _step_if_finite(adversary.optimiser, adversary.network)
@@ -89,7 +88,7 @@ def _generate(
         made = _pictures(run, batch)[-1].float()
         loss = restoration_loss(made, batch.truth, recipe.loss).mean() / recipe.shards
         plain.add_(loss.detach())
-        fooled = generator_loss(_odds(run, made, batch)) / recipe.shards
+        fooled = generator_loss(_odds(run, made, batch)[1]) / recipe.shards
         return loss + recipe.loss.adversarial * fooled
 
     norm = _differentiate(run.optimiser, part, generating, batches, processes)
@@ -110,14 +109,22 @@ def _pictures(run: Run, batch: SyntheticBurst) -> tuple[Tensor, ...]:
         return run.network.pictures(batch.frames, batch.seen, batch.descriptor)
 
 
-def _odds(run: Run, picture: Tensor, batch: SyntheticBurst) -> Tensor:
-    """Let the discriminator judge pictures in linear light, beside the last, blurry frames."""
+def _odds(run: Run, made: Tensor, batch: SyntheticBurst) -> tuple[Tensor, Tensor]:
+    """Let the discriminator judge true and made pictures beside the last, blurry frames.
+
+    Both kinds in one batch: batch norm would take from each alone what tells them apart.
+
+    Returns:
+        Its log odds for the true ones and for the made ones; (N,) each.
+    """
     assert run.adversary is not None
-    codes, blurry = to_display(picture.float()), to_display(batch.frames[:, -1])
+    codes = to_display(torch.cat([batch.truth, made.float()]))
+    blurry = to_display(batch.frames[:, -1]).repeat(2, 1, 1, 1)
     half = run.recipe.precision == "bf16"
     with torch.autocast(codes.device.type, torch.bfloat16, half):
         odds: Tensor = run.adversary.network(codes, blurry)
-    return odds.float()
+    real, fake = odds.float().chunk(2)
+    return real, fake
 
 
 def _differentiate(

@@ -28,7 +28,7 @@ class Discriminator(nn.Module):
         """Judge pictures, knowing what the camera saw.
 
         Args:
-            codes: display codes, 0 to 1; (N, 3, H, W).
+            codes: display codes, 0 to 1, of true and of made ones alike; (N, 3, H, W).
             blurry: codes of the blurry frames, which the picture must fit; (N, 3, H, W).
 
         Returns:
