@@ -21,8 +21,8 @@ def backends(
         return
     for entry in entries:
         size = f"{entry['parameters']:,} parameters" if entry["parameters"] else "a formula"
-        typer.echo(f"{entry['name']:<12} {', '.join(entry['tasks']):<14} {size}")
-        typer.echo(f"{'':<12} {entry['summary']}")
+        typer.echo(f"{entry['name']:<14} {', '.join(entry['tasks']):<14} {size}")
+        typer.echo(f"{'':<14} {entry['summary']}")
         for card in entry["weights"]:
             trained = f"trained {card['minutes']:.0f} minutes on {card['device']}"
-            typer.echo(f"{'':<12} {card['file']}: {trained}; {card['licence']} (credits: --json)")
+            typer.echo(f"{'':<14} {card['file']}: {trained}; {card['licence']} (credits: --json)")
