@@ -1,6 +1,7 @@
 """Casts that a gain leaves are taken from the long exposure."""
 
 import numpy as np
+import pytest
 import torch
 from made import scene, to_light
 
@@ -23,12 +24,23 @@ def cast() -> np.ndarray:
 
 
 def test_a_slow_cast_is_taken_back_and_fine_detail_kept() -> None:
-    long = long_light()
-    field = light_field(long + cast(), long, SAME_PLACE, 1, gain=10)
-    added = field.read(Box.whole(SIZE)).numpy()
-    np.testing.assert_allclose(
-        added[INSIDE], -np.broadcast_to(cast(), long.shape)[INSIDE], atol=5e-3
-    )
+    long, box = long_light(), Box.whole(SIZE)
+    tinted = long + cast()
+    field = light_field(tinted, long, SAME_PLACE, 1, gain=10)
+    changed = field.change(torch.from_numpy(tinted), box).numpy()
+    before, after = (np.abs(light - long)[INSIDE].mean() for light in (tinted, changed))
+    assert after < 0.35 * before
+
+
+def test_beside_an_edge_colours_keep_their_hue() -> None:
+    """A tone curve that bends bright light darkens what lies beside it, but does not tint it."""
+    colours = np.full((3, *SIZE), 0.0, np.float32)
+    colours[:, :, :80], colours[:, :, 80:] = np.array([0.3, 0.15, 0.06])[:, None, None], 0.9
+    long = colours.copy()
+    long[:, :, 80:] = 0.7
+    field = light_field(colours, long, SAME_PLACE, 1, gain=1)
+    beside = field.change(torch.from_numpy(colours), Box.whole(SIZE))[:, 60, 76]
+    assert float(beside[0] / beside[2]) == pytest.approx(5, rel=0.2)
 
 
 def test_what_stands_only_in_one_picture_is_not_painted_into_the_other() -> None:

@@ -22,23 +22,33 @@ Picture = NDArray[np.float32]
 SIGMA = 8.0  # Gaussian, in pixels of the pictures: what is finer stays the short exposure's
 STRIDE = 4  # pixels of the pictures between the field's knots
 CLIPPED = 0.95  # light from where the long exposure tells nothing
+ENOUGH = 0.1  # of a Gaussian's weight that must lie where both tell
 FOREIGN = 0.4  # of the light: a difference so large is another thing, not a cast
-FOREIGN_DARK = 0.004  # likewise, in the short exposure's light: a code or two of 8 bits
+FOREIGN_DARK = 0.004  # added to that, in the short exposure's light: a code or two of 8 bits
 
 
 @dataclass(frozen=True)
 class LightField:
-    """What to add to a picture's light, between knots linearly.
+    """By how much to change a picture's light, between knots linearly.
+
+    Bright light is changed by a share of itself: what is added beside an edge would tint the
+    other side. Dark light is lifted or lowered.
 
     Args:
-        knots: linear light; (3, h, w), float32.
+        knots: changes over (light + dark); (3, h, w), float32.
         step: pixels between them, the same both ways.
         first: row and column of the first knot [px].
+        dark: linear light from where changes are by share.
     """
 
     knots: Tensor
     step: int
     first: float
+    dark: float
+
+    def change(self, light: Tensor, box: Box) -> Tensor:
+        """Return the light of a box as the field changes it; (3, h, w) to the same."""
+        return torch.addcmul(light, light.clamp_min(0) + self.dark, self.read(box))
 
     def read(self, box: Box) -> Tensor:
         """Return the field over a box; (3, h, w). The same whatever the box, to the bit."""
@@ -83,16 +93,33 @@ def light_field(
     side = 2 * round(SIGMA) + 1
     open_to_light = cv2.dilate(other.max(axis=0), np.ones((side, side))) < CLIPPED
     mask = (seen & open_to_light).astype(np.float32)
-    share = cv2.GaussianBlur(mask, (0, 0), SIGMA)
-    one, two = (_smooth(picture * mask) / (share + 1e-3) for picture in (short, other))
-    difference = two - one
-    foreign = FOREIGN * np.maximum(one, two).max(axis=0) + FOREIGN_DARK * gain
-    trust = share * np.exp(-((np.abs(difference).max(axis=0) / foreign) ** 4))
-    knots = (difference * trust)[:, ::STRIDE, ::STRIDE].astype(np.float32)
+    coarse, _ = _difference(short, other, mask, 3 * SIGMA, gain)
+    fine, share = _difference(short, other, mask, SIGMA, gain)
+    difference = coarse + (fine - coarse) * share  # where the finer saw nothing, the coarser
+    knots = difference[:, ::STRIDE, ::STRIDE].astype(np.float32)
     return LightField(
-        torch.from_numpy(np.ascontiguousarray(knots)), STRIDE * factor, (factor - 1) / 2
+        torch.from_numpy(np.ascontiguousarray(knots)),
+        STRIDE * factor,
+        (factor - 1) / 2,
+        FOREIGN_DARK * gain,
     )
 
 
-def _smooth(picture: Picture) -> Picture:
-    return np.stack([cv2.GaussianBlur(plane, (0, 0), SIGMA) for plane in picture])
+def _difference(
+    short: Picture, long: Picture, mask: Picture, sigma: float, gain: float
+) -> tuple[Picture, Picture]:
+    """Return how smoothed light differs, over (light + dark), and how far both tell it.
+
+    The first is 0 where they do not.
+    """
+    known = cv2.GaussianBlur(mask, (0, 0), sigma)
+    one, two = (
+        np.stack([cv2.GaussianBlur(plane * mask, (0, 0), sigma) for plane in picture])
+        / (known + 1e-4)
+        for picture in (short, long)
+    )
+    dark = FOREIGN_DARK * gain
+    foreign = FOREIGN * np.maximum(one, two).max(axis=0) + dark
+    share = np.clip(known / ENOUGH, 0, 1)
+    trust = share * np.exp(-((np.abs(two - one).max(axis=0) / foreign) ** 4))
+    return np.asarray((two - one) / (np.maximum(one, 0) + dark) * trust), np.asarray(share)

@@ -97,13 +97,21 @@ def _line(x: Samples, y: Samples, *, lifted: bool) -> tuple[float, float]:
     """Fit y = gain * (x - offset); residuals count relative to y, and what moved not at all."""
     lifted = lifted and float(x.std()) > _SPREAD * float(x.mean())
     scale = y + 0.2 * y.mean()
-    gain, offset = float(np.median(y / np.maximum(x, 1e-6))), 0.0
+    gain, offset = _usual_ratio(x, y), 0.0
     for _ in range(_STEPS):
         residual = (y - gain * (x - offset)) / scale
         spread = 1.4826 * float(np.median(np.abs(residual))) + 1e-3
         weight = 1 / (scale * (1 + (residual / (2 * spread)) ** 2)) ** 2
         gain, offset = _weighted_line(x, y, weight, lifted=lifted)
     return gain, offset
+
+
+def _usual_ratio(x: Samples, y: Samples) -> float:
+    """Return y / x where half of the light of y lies below: at night most places are black."""
+    ratio = y / np.maximum(x, 1e-6)
+    order = np.argsort(ratio)
+    below = np.cumsum(y[order])
+    return float(ratio[order][np.searchsorted(below, below[-1] / 2)])
 
 
 def _weighted_line(x: Samples, y: Samples, weight: Samples, *, lifted: bool) -> tuple[float, float]:
@@ -123,7 +131,7 @@ def _weighted_line(x: Samples, y: Samples, weight: Samples, *, lifted: bool) -> 
 
 def _sane(lines: list[tuple[float, float]], from_: Samples, to: Samples) -> LightMatch:
     """Let no colour's gain stray far from the usual ratio of all light."""
-    usual = float(np.median(to.sum(axis=0) / np.maximum(from_.sum(axis=0), 1e-6)))
+    usual = _usual_ratio(from_.sum(axis=0), to.sum(axis=0))
     good = [usual / ODDEST < gain < usual * ODDEST for gain, _ in lines]
     kept = [line if ok else (usual, 0.0) for line, ok in zip(lines, good, strict=True)]
     (red, red_offset), (green, green_offset), (blue, blue_offset) = kept

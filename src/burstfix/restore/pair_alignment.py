@@ -44,7 +44,7 @@ class MatchedPixels:
     Args:
         pixels: the short exposure.
         match: what makes its light the long one's.
-        field: what is left to add then; None is nothing.
+        field: what is left to change then; None is nothing.
     """
 
     pixels: Pixels
@@ -70,7 +70,7 @@ class MatchedPixels:
             lost = ((light - _CLIPPING) / (_CLIPPED - _CLIPPING)).clamp_(0, 1).amax(dim=0)
             matched += lost * (WHITE - matched).clamp_min(0)
         if self.field:
-            matched += self.field.read(box)
+            matched = self.field.change(matched, box)
         return matched.clamp_max_(WHITE)
 
 
