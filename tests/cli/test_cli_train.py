@@ -1,9 +1,11 @@
 """`burstfix train burst` and `burstfix pack` through the real entry point."""
 
+import csv
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +117,41 @@ def test_ctrl_c_saves_and_says_how_to_go_on_and_nothing_is_trained_over(
         "train", "burst", *options, "--minutes", 0.1, "--resume", tmp_path / "my.checkpoint"
     )
     assert resumed.returncode == 0, resumed.stderr
+
+
+# Checkpoints are due every minute; tests cannot wait so long.
+OFTEN = """
+from burstfix.train import log
+log._SAVE_EVERY_S = 0.2
+from burstfix.cli.app import main
+main()
+"""
+
+
+def test_a_run_that_was_killed_goes_on_from_its_last_checkpoint(
+    photos: Path, tmp_path: Path
+) -> None:
+    recipe, weights = tmp_path / "small.toml", tmp_path / "my.safetensors"
+    recipe.write_text(RECIPE)
+    options = ("--data", photos, "-o", weights, "--recipe", recipe, "--device", "cpu")
+    arguments = ("train", "burst", *options, "--minutes", 5, "--quiet")
+    running = subprocess.Popen([sys.executable, "-c", OFTEN, *map(str, arguments)])
+    checkpoint = tmp_path / "my.checkpoint"
+    while not checkpoint.exists():
+        assert running.poll() is None, "it ended before its first checkpoint"
+        time.sleep(0.05)
+    running.kill()
+    running.wait()
+    with (tmp_path / "my.csv").open("a", encoding="utf-8") as file:
+        file.write("100000,9.0,0.1,nan\n100001,9.")  # killed between table and checkpoint
+
+    resumed = burstfix("train", "burst", *options, "--minutes", 0.1, "--resume", checkpoint)
+    assert resumed.returncode == 0, resumed.stderr
+    assert weights.exists()
+    with (tmp_path / "my.csv").open(encoding="utf-8") as file:
+        steps = [int(row["step"]) for row in csv.DictReader(file)]
+    assert steps == list(range(1, len(steps) + 1))
+    assert f"after {len(steps)} steps" in resumed.stderr
 
 
 def test_training_begins_with_weights_that_fit_and_with_no_others(

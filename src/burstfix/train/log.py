@@ -54,8 +54,7 @@ class Log:
         self.rows: list[tuple[int, float, float, float]] = []
         self.saved_s = self.began_s = run.elapsed_s
         self.began = run.step
-        if run.step == 0 or not self._file(".csv").exists():
-            self._file(".csv").write_text(",".join(_COLUMNS) + "\n", encoding="utf-8")
+        _begin_table(self._file(".csv"), run.step)
 
     def tell(self, progress: float, loss: float, *, skipped: bool) -> None:
         """Note one step."""
@@ -97,6 +96,17 @@ class Log:
 
     def _file(self, suffix: str) -> Path:
         return self.output.with_suffix(suffix)
+
+
+def _begin_table(path: Path, step: int) -> None:
+    """Keep the rows up to a step: a run that was killed wrote more, or half of one."""
+    header = ",".join(_COLUMNS) + "\n"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+    whole = [line for line in lines if line.endswith("\n") and line.count(",") == header.count(",")]
+    kept = [line for line in whole[1:] if int(line.split(",")[0]) <= step]
+    partial = path.with_name(path.name + ".part")
+    partial.write_text(header + "".join(kept), encoding="utf-8", newline="")
+    partial.replace(path)
 
 
 def draw_curves(
