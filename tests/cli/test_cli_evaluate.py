@@ -109,3 +109,30 @@ def test_what_cannot_be_done_is_said_before_work_begins(
     assert text in done.stderr
     assert "Traceback" not in done.stderr
     assert not done.stdout
+
+
+def test_pairs_are_scored_beside_their_frames_and_each_frame_alone(
+    photos: Path, small_weights: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "scores.json"
+    done = burstfix(
+        *("--task", "pair", "--data", photos, "--weights", small_weights, *QUICK),
+        *("--noise", "high", "--blur", "mild,severe", "--case", "plain,stranger"),
+        *("--json", target),
+    )
+    assert done.returncode == 0, done.stderr
+    rows = ("noisy frame", "blurry frame", "better one alone", "mine")
+    assert all(f"│ {row}" in done.stdout for row in rows)
+    assert "another scene" in done.stdout
+    found = json.loads(target.read_text())
+    assert {score["method"] for score in found["scores"]} == set(rows)
+    assert len(found["scores"]) == 2 * 2 * len(rows)
+    assert set(found["below_better_input"]) == {"better one alone", "mine"}
+
+
+def test_names_of_other_tasks_are_refused_for_pairs(photos: Path, small_weights: Path) -> None:
+    done = burstfix(
+        *("--task", "pair", "--data", photos, "--weights", small_weights, "--blur", "hard")
+    )
+    assert done.returncode == 2
+    assert "mild,medium,severe" in done.stderr

@@ -6,11 +6,17 @@ from rich.console import Console
 from rich.table import Table
 
 from burstfix.train.evaluate import BEST, REFERENCE, Score, below_reference, falls, table
+from burstfix.train.evaluate_pairs import NOISY, below_better_input
 
 KINDS = {
     "plain": "plain bursts",
     "ruined": "one frame of each burst is ruined",
     "moving": "a thing moves over each scene",
+}
+PAIR_KINDS = {
+    "plain": "plain pairs",
+    "moving": "things move over each scene",
+    "stranger": "the blurry frame shows another scene",
 }
 PIPE_WIDTH = 120  # characters of a line where stdout is no terminal
 
@@ -22,9 +28,7 @@ def show_scores(scores: Sequence[Score], *, every: bool) -> None:
         scores: of all methods, on the same bursts.
         every: print each noise level with each blur too.
     """
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=PIPE_WIDTH)
+    console = _console()
     for case in dict.fromkeys(score.case for score in scores):
         some = [score for score in scores if score.case == case]
         lengths = sorted({score.length for score in some})
@@ -36,6 +40,32 @@ def show_scores(scores: Sequence[Score], *, every: bool) -> None:
             _print(console, f"Every figure, {KINDS[case]}", _every(some))
     for line in _findings(scores):
         console.print(line, soft_wrap=True, markup=False)
+
+
+def show_pairs(scores: Sequence[Score], *, every: bool) -> None:
+    """Print how pairs were restored.
+
+    Args:
+        scores: of all methods, on the same pairs.
+        every: print each noise level with each blur too.
+    """
+    console = _console()
+    for case in dict.fromkeys(score.case for score in scores):
+        some = [score for score in scores if score.case == case]
+        pairs = sum(score.bursts for score in some if score.method == NOISY)
+        _print(console, f"PSNR [dB], {PAIR_KINDS[case]}: {pairs} pairs", _overview(some))
+        if every:
+            _print(console, f"Every figure, {PAIR_KINDS[case]}", _every(some))
+    kinds = len({(score.case, score.noise, score.blur) for score in scores})
+    for method, below in below_better_input(scores).items():
+        text = f"worse than it on {len(below)} of {kinds} kinds" if below else "never worse than it"
+        line = f"The better of the two frames as they are: {method} is {text}."
+        console.print(line, soft_wrap=True, markup=False)
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
 
 
 def _print(console: Console, title: str, grid: Table) -> None:

@@ -221,13 +221,13 @@ def _scores(
         frames[int(metrics.psnr(to_codes(frames), to_codes(truth)).argmax())]
         for frames, truth in zip(burst.frames, burst.truth, strict=True)
     ]
-    yield _score(REFERENCE, fixed, drawn, burst.frames[:, 0].cpu())
-    yield _score(BEST, fixed, drawn, torch.stack(best).cpu())
+    yield score_of(REFERENCE, fixed, drawn, burst.frames[:, 0].cpu())
+    yield score_of(BEST, fixed, drawn, torch.stack(best).cpu())
     for name, network in networks.items():
-        yield _score(name, fixed, drawn, _restore(network, burst, device, precision))
+        yield score_of(name, fixed, drawn, restore_each(network, burst, device, precision))
 
 
-def _restore(
+def restore_each(
     network: Network, burst: SyntheticBurst, device: torch.device, precision: Precision
 ) -> Tensor:
     """Restore bursts as a picture is restored; linear light, (N, 3, H, W) on the CPU."""
@@ -244,7 +244,8 @@ def _restore(
     return torch.stack(restored)
 
 
-def _score(method: str, fixed: FixedBurst, drawn: int, pictures: Tensor) -> Score:
+def score_of(method: str, fixed: FixedBurst, drawn: int, pictures: Tensor) -> Score:
+    """Compare restored pictures in linear light, (N, 3, H, W), with their truth."""
     codes, truth = to_codes(pictures), to_codes(fixed.burst.truth.cpu())
     return Score(
         method=method,
