@@ -8,7 +8,6 @@ never find one, begins where burstfix's coarse search ends.
 """
 
 import argparse
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import cv2
 import numpy as np
 import torch
 from bursts import load_photos
-from common import RESULTS, commit, mean_and_spread, print_table, write_result
+from common import kept_rows, mean_and_spread, print_table, write_result
 from numpy.typing import NDArray
 
 from burstfix.align.geometry import Matrix, corner_error, to_full
@@ -96,7 +95,8 @@ def main() -> None:
                 rows += list(_measure(scene, blur, noise, {"OpenCV ECC, full": ecc_full}))[1:]
             results += [{"blur": blur, "noise": noise, **row} for row in rows]
             _print(blur, noise, rows)
-    results = _kept(options) + results
+    if options.add:
+        results = kept_rows("alignment", options, "frames") + results
     print(f"JSON: {write_result('alignment', options, {'frames': results})}")
 
 
@@ -112,17 +112,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--add", action="store_true", help="to the figures in the JSON file")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     return parser.parse_args()
-
-
-def _kept(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Return what the JSON file holds already, if it is to be added to."""
-    path: Path = options.json or RESULTS / "alignment.json"
-    if not options.add or not path.exists():
-        return []
-    document = json.loads(path.read_text())
-    if document["commit"] != commit():
-        raise SystemExit(f"{path} was measured at another commit: measure all rows anew.")
-    return list(document["frames"])
 
 
 def make_scene(photos: dict[str, torch.Tensor], frames: int, seed: int) -> Scene:

@@ -132,6 +132,23 @@ def write_result(name: str, options: argparse.Namespace, values: Mapping[str, An
     return path
 
 
+def kept_rows(name: str, options: argparse.Namespace, key: str) -> list[dict[str, Any]]:
+    """Return what the JSON file holds already, so that a long benchmark can run in pieces.
+
+    Args:
+        name: of the benchmark.
+        options: what was asked for; `options.json` names another file.
+        key: under which the rows lie.
+    """
+    path: Path = options.json or RESULTS / f"{name}.json"
+    if not path.exists():
+        return []
+    document = json.loads(path.read_text())
+    if document["commit"] != commit():
+        raise SystemExit(f"{path} was measured at another commit: measure all rows anew.")
+    return list(document[key])
+
+
 def commit() -> str:
     """Return the commit that is measured, marked where files differ from it."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]

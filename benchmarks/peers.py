@@ -32,6 +32,7 @@ from common import (
     BURSTFIX,
     ProcessError,
     backend_options,
+    kept_rows,
     mean_and_spread,
     print_table,
     run,
@@ -94,7 +95,8 @@ def main() -> None:
                     print(f"{condition} {tool:<40}", end="\r", file=sys.stderr)
                 rows.append(_measure(tool, use, paths, numbers, burst, condition))
     _print(rows, list(tools), options)
-    path = write_result("peers", options, {"rows": [asdict(row) for row in rows]})
+    kept = kept_rows("peers", options, "rows") if options.add else []
+    path = write_result("peers", options, {"rows": kept + [asdict(row) for row in rows]})
     print(f"\nWrote {path}")
 
 
@@ -108,6 +110,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--tools", nargs="+", help="only these")
     parser.add_argument("--weights", type=Path, nargs="*", default=[], help="more of ours")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--add", action="store_true", help="to the rows in the JSON file")
     parser.add_argument("--json", type=Path, help="else benchmarks/results/peers.json")
     return parser.parse_args()
 
