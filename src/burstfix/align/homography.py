@@ -1,6 +1,7 @@
 """Align all frames of a burst to its reference: coarse to fine, and no finer than is right."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import cv2
@@ -11,6 +12,7 @@ from burstfix.align.geometry import Matrix, corner_error, plausible, to_full, to
 from burstfix.align.polish import Tiles, polish
 from burstfix.align.refine import Stage, Template, refine
 from burstfix.align.start import LONGEST, coarse
+from burstfix.device import cores
 from burstfix.frame import Size
 
 Picture = NDArray[np.float32]
@@ -85,25 +87,30 @@ def align_burst(
         factor: side of the blocks in pixels, from `reduction_for`.
         size: (height, width) of the full pictures.
         closer: reads the luminance of a frame, by its number, averaged over blocks of
-            `closer_reduction(factor)` pixels. Asked only for frames that proved sharp.
+            `closer_reduction(factor)` pixels. Asked only for frames that proved sharp, from
+            several threads.
 
     Returns:
         One alignment a frame; the reference's is the identity.
     """
     aligner = _Aligner(luminances[reference], factor, size)
-    found: list[Alignment] = []
-    for index, luminance in enumerate(luminances):
+
+    def align(index: int) -> Alignment:
         if index == reference:
-            found.append(Alignment(np.eye(3), 1.0, True))
-        else:
-            found.append(aligner.align(luminance))
-    fitting = sorted((each for each in found if each.ok), key=lambda each: -each.correlation)
-    starts = [other.source_from_reference for other in fitting[:STARTS]]
-    found = [
-        alignment if alignment.ok or not starts else aligner.align(luminances[index], starts)
-        for index, alignment in enumerate(found)
-    ]
-    return found if closer is None else _look_closer(found, reference, closer, factor, size)
+            return Alignment(np.eye(3), 1.0, True)
+        return aligner.align(luminances[index])
+
+    with ThreadPoolExecutor(cores()) as pool:
+        found = list(pool.map(align, range(len(luminances))))
+        fitting = sorted((each for each in found if each.ok), key=lambda each: -each.correlation)
+        starts = [other.source_from_reference for other in fitting[:STARTS]]
+        found = [
+            alignment if alignment.ok or not starts else aligner.align(luminances[index], starts)
+            for index, alignment in enumerate(found)
+        ]
+        if closer is None:
+            return found
+        return _look_closer(found, reference, closer, factor, size, pool)
 
 
 def _look_closer(
@@ -112,20 +119,24 @@ def _look_closer(
     closer: Callable[[int], Picture],
     factor: int,
     size: Size,
+    pool: ThreadPoolExecutor,
 ) -> list[Alignment]:
     """Polish the homographies of sharp frames, where that moves them by little."""
+    if not any(alignment.sharp for alignment in found):
+        return list(found)
     by = closer_reduction(factor)
-    polished = list(found)
-    tiles: Tiles | None = None
-    for index, alignment in enumerate(found):
+    tiles = Tiles.of(closer(reference))
+
+    def look(index: int) -> Alignment:
+        alignment = found[index]
         if index == reference or not alignment.sharp:
-            continue
-        tiles = tiles or Tiles.of(closer(reference))
+            return alignment
         before = alignment.source_from_reference
         after = to_full(polish(tiles, closer(index), to_level(before, by)), by)
-        if corner_error(after, before, size) < SHARP_MOVE * factor:  # a NaN is not
-            polished[index] = replace(alignment, source_from_reference=after)
-    return polished
+        near = corner_error(after, before, size) < SHARP_MOVE * factor  # a NaN is not
+        return replace(alignment, source_from_reference=after) if near else alignment
+
+    return list(pool.map(look, range(len(found))))
 
 
 class _Aligner:

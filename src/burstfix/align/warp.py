@@ -1,6 +1,7 @@
 """Lay the frames of a burst onto the reference, box by box, at its exposure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,11 +10,13 @@ from torch import Tensor
 
 from burstfix.align.geometry import Matrix, apply, corner_error
 from burstfix.align.sampling import MARGIN, project, sample
+from burstfix.device import cores
 from burstfix.frame import Box, Frame, Size
 
 UNSEEN_BORDER = 2  # pixels at a frame's border where the kernel would make up light
 LONGER_GAIN = 0.98  # frames exposed longer than this gain says lose highlights that others have
 SATURATING, SATURATED = 0.9, 0.99  # of linear light: from where a channel counts less, and not
+STRIP_ROWS = 256  # resampled at once, by one thread: what that takes beside stays small
 WHOLE_SHIFT = 0.01  # corner error in pixels below which a frame is copied, not resampled
 
 
@@ -60,8 +63,16 @@ class AlignedBurst:
         burst = torch.empty((self.frames, 3, height, width))
         seen = torch.ones((self.frames, 1, height, width))
         burst[0] = self.views[0].read(box)
-        for index in range(1, self.frames):
-            self._read_frame(index, box, burst, seen)
+
+        def fill(task: tuple[int, Box]) -> None:
+            index, strip = task
+            rows = slice(strip.top - box.top, strip.bottom - box.top)
+            self._read_frame(index, strip, burst[..., rows, :], seen[..., rows, :])
+
+        tasks = [(index, strip) for index in range(1, self.frames) for strip in _strips(box)]
+        with ThreadPoolExecutor(cores()) as pool:
+            for _ in pool.map(fill, tasks):
+                pass  # raises what a thread raised
         return burst, seen
 
     def _read_frame(self, index: int, box: Box, burst: Tensor, seen: Tensor) -> None:
@@ -85,6 +96,12 @@ class AlignedBurst:
             return
         torch.lerp(burst[0], light, share, out=burst[index])
         seen[index, 0] = share
+
+
+def _strips(box: Box) -> Iterator[Box]:
+    """Cut a box into strips of rows, top to bottom."""
+    for top in range(box.top, box.bottom, STRIP_ROWS):
+        yield box._replace(top=top, bottom=min(top + STRIP_ROWS, box.bottom))
 
 
 def _restore_highlights(light: Tensor, gain: float, reference: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,7 @@
 """From decoded frames to an aligned burst: choose the reference, align, match exposure."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from burstfix.align.homography import Alignment, align_burst, closer_reduction, 
 from burstfix.align.sharpness import sharpness
 from burstfix.align.warp import AlignedBurst
 from burstfix.backends.base import DESCRIPTOR, plain_descriptor
+from burstfix.device import cores
 from burstfix.errors import AlignmentError, UsageError
 from burstfix.frame import Burst, Frame, Metadata
 from burstfix.io.decode import rebalance
@@ -137,9 +139,10 @@ def read_luminances(frames: Burst, factor: int, reporter: Reporter) -> list[Pict
     """Read the pictures that alignment compares, as a stage; (h, w) each."""
     reporter.stage("align", len(frames))
     luminances: list[Picture] = []
-    for frame in frames:
-        luminances.append(reduced_luminance(frame.pixels, factor).numpy())
-        reporter.step()
+    with ThreadPoolExecutor(cores()) as pool:
+        for luminance in pool.map(lambda frame: reduced_luminance(frame.pixels, factor), frames):
+            luminances.append(luminance.numpy())
+            reporter.step()
     return luminances
 
 
