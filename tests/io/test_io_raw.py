@@ -1,7 +1,7 @@
 """Raw files: made-up DNG with a known answer, and real ones where they are at hand."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -212,3 +212,13 @@ def test_a_black_raw_is_a_picture(shared: Path) -> None:
 def test_a_raw_without_pixel_data_is_refused(shared: Path, name: str) -> None:
     with pytest.raises(InputError, match=r"ends early|no picture"):
         read_raw((shared / "damaged" / name).read_bytes(), name)
+
+
+@pytest.mark.parametrize("read", [probe_raw, read_raw])
+def test_a_file_that_is_no_photograph_is_told_as_such_and_not_as_a_raw_file(
+    read: Callable[[bytes, str], object],
+) -> None:
+    with pytest.raises(InputError) as caught:
+        read(b"hello, this is a text file\n" * 40, "x.jpg")
+    assert "x.jpg is no photograph" in caught.value.what
+    assert "raw developer" not in caught.value.mend

@@ -111,7 +111,7 @@ def _opened(data: bytes, name: str) -> Any:  # noqa: ANN401 rawpy has no types
     try:
         raw.open_buffer(io.BytesIO(data))
     except rawpy.LibRawError as error:
-        raise _undecodable(name, error) from error
+        raise (_undecodable(name, error) if _has_header(data) else _unknown(name)) from error
     check_size(name, (raw.sizes.raw_height, raw.sizes.raw_width))
     return raw
 
@@ -241,7 +241,7 @@ def _check_guess(raw: Any, data: bytes, name: str) -> None:  # noqa: ANN401
 
     The sign: the upper two bits, or more, of the range that the guessed camera has are unused.
     """
-    if data.startswith(_HEADERS) or data[4:8] == _ISO_MEDIA:
+    if _has_header(data):
         return
     if int(raw.raw_image.max()) * 4 < raw.white_level:
         raise InputError(
@@ -250,12 +250,22 @@ def _check_guess(raw: Any, data: bytes, name: str) -> None:  # noqa: ANN401
         )
 
 
+def _has_header(data: bytes) -> bool:
+    """Tell whether a file begins as one of a format that names itself."""
+    return data.startswith(_HEADERS) or data[4:8] == _ISO_MEDIA
+
+
+def _unknown(name: str) -> InputError:
+    return InputError(
+        f"{name} is no photograph in a format that burstfix knows, whatever its name says.",
+        "Give raw, JPEG, PNG, TIFF, WebP or AVIF files. If it should be one, it is damaged: copy "
+        "it again from the camera or a backup.",
+    )
+
+
 def _undecodable(name: str, error: Exception) -> InputError:
     if isinstance(error, rawpy.LibRawFileUnsupportedError):
-        return InputError(
-            f"{name} is no photograph in a format that burstfix knows.",
-            "Give raw, JPEG, PNG, TIFF, WebP or AVIF files, or convert it to DNG.",
-        )
+        return _unknown(name)
     reason = error.args[0] if error.args else type(error).__name__
     text = reason.decode("ascii", "replace") if isinstance(reason, bytes) else str(reason)
     return InputError(
