@@ -8,6 +8,8 @@ never find one, begins where burstfix's coarse search ends.
 """
 
 import argparse
+import json
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,7 +20,8 @@ import cv2
 import numpy as np
 import torch
 from bursts import load_photos
-from common import kept_rows, mean_and_spread, print_table, write_result
+from common import kept_rows, mean_and_spread, print_table, run, write_result
+from features_peer import match
 from numpy.typing import NDArray
 
 from burstfix.align.geometry import Matrix, corner_error, to_full
@@ -32,7 +35,7 @@ from burstfix.synth.psf import random_walk_psfs
 
 Codes = NDArray[np.uint8]
 Light = NDArray[np.float32]
-Align = Callable[[Codes, Codes, Matrix], Matrix]
+Align = Callable[[Codes, Codes, Matrix], tuple[Matrix, float]]  # and seconds
 
 SIZE = (3072, 4096)
 MARGIN = 256  # pixels of the scene beyond the picture on each side
@@ -80,8 +83,7 @@ def main() -> None:
     """Align, print a table by blur and noise, write JSON."""
     options = _options()
     photos = load_photos(options.photos, 200)
-    methods: dict[str, Align] = {"OpenCV features + MAGSAC, 1/4": features}
-    methods["OpenCV ECC multi-scale"] = ecc_multi_scale
+    methods = _methods(options)
     results: list[dict[str, Any]] = []
     for blur in options.blur:
         for noise in options.noise:
@@ -92,7 +94,9 @@ def main() -> None:
             ]
             if not options.skip_slow:
                 scene = make_scene(photos, 1, 0)
-                rows += list(_measure(scene, blur, noise, {"OpenCV ECC, full": ecc_full}))[1:]
+                rows += list(_measure(scene, blur, noise, {"OpenCV ECC, full": timed(ecc_full)}))[
+                    1:
+                ]
             results += [{"blur": blur, "noise": noise, **row} for row in rows]
             _print(blur, noise, rows)
     if options.add:
@@ -105,6 +109,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--photos", type=Path, help="folder; else scikit-image's samples")
     parser.add_argument("--frames", type=int, default=4, help="frames beside the reference")
     parser.add_argument("--scenes", type=int, default=2)
+    parser.add_argument(
+        "--akaze-python", type=Path, help="a Python with OpenCV 4 and numpy; OpenCV 5 has no AKAZE"
+    )
     parser.add_argument("--skip-slow", action="store_true", help="no ECC at full resolution")
     parser.add_argument("--only-slow", action="store_true", help="nothing else but that")
     parser.add_argument("--blur", nargs="+", choices=BLURS, default=BLURS)
@@ -112,6 +119,20 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--add", action="store_true", help="to the figures in the JSON file")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     return parser.parse_args()
+
+
+def _methods(options: argparse.Namespace) -> dict[str, Align]:
+    """Return the quick methods beside ours, by name."""
+    here = f"OpenCV {cv2.__version__}"
+    methods = {
+        f"SIFT 1/4 + MAGSAC, {here}": timed(sift),
+        f"ECC multi-scale, {here}": timed(ecc_multi_scale),
+    }
+    if options.akaze_python:
+        version = run([options.akaze_python, "-c", "import cv2; print(cv2.__version__)"]).output
+        name = f"AKAZE 1/4 + MAGSAC, OpenCV {version.strip()}"
+        methods[name] = lambda one, other, _: akaze(options.akaze_python, one, other)
+    return methods
 
 
 def make_scene(photos: dict[str, torch.Tensor], frames: int, seed: int) -> Scene:
@@ -181,15 +202,14 @@ def _measure(
     for name, align in methods.items():
         for number in range(1, len(codes)):
             begin = to_full(coarse(small[0], small[number])[0], factor * by)
-            start = time.perf_counter()
             try:
-                matrix = align(codes[0], codes[number], begin)
+                matrix, seconds = align(codes[0], codes[number], begin)
+                yield _row(name, seconds, matrix, scene.truth(number))
             except cv2.error:  # not converged, or too few matches
-                matrix = None
-            yield _row(name, time.perf_counter() - start, matrix, scene.truth(number))
+                yield _row(name, None, None, scene.truth(number))
 
 
-def _row(name: str, seconds: float, matrix: Matrix | None, truth: Matrix) -> dict[str, Any]:
+def _row(name: str, seconds: float | None, matrix: Matrix | None, truth: Matrix) -> dict[str, Any]:
     error = None if matrix is None else corner_error(matrix, truth, SIZE)
     return {"method": name, "seconds": seconds, "error_px": error}
 
@@ -214,25 +234,35 @@ def ecc_multi_scale(reference: Codes, frame: Codes, begin: Matrix) -> Matrix:
     return np.asarray(matrix, dtype=np.float64)
 
 
-def features(reference: Codes, frame: Codes, begin: Matrix) -> Matrix:
-    """Match features at quarter resolution: AKAZE's, or SIFT's where OpenCV lacks AKAZE."""
+def sift(reference: Codes, frame: Codes, begin: Matrix) -> Matrix:
+    """Match SIFT features at quarter resolution."""
     del begin
-    akaze = getattr(cv2, "AKAZE_create", None)
-    detector = akaze() if akaze else getattr(cv2, "SIFT_create")(4000)  # noqa: B009 no stub has it
-    norm = cv2.NORM_HAMMING if akaze else cv2.NORM_L2
-    size = (SIZE[1] // QUARTER, SIZE[0] // QUARTER)
-    found = [
-        detector.detectAndCompute(cv2.resize(code, size, interpolation=cv2.INTER_AREA), None)
-        for code in (reference, frame)
-    ]
-    pairs = cv2.BFMatcher(norm).knnMatch(found[0][1], found[1][1], k=2)
-    good = [best for best, second in pairs if best.distance < 0.8 * second.distance]
-    one = np.array([found[0][0][match.queryIdx].pt for match in good])
-    other = np.array([found[1][0][match.trainIdx].pt for match in good])
-    matrix, _ = cv2.findHomography(one, other, cv2.USAC_MAGSAC, 1.0, maxIters=5000)
-    if matrix is None:
+    return to_full(match(reference, frame, "SIFT", QUARTER), QUARTER)
+
+
+def akaze(python: Path, reference: Codes, frame: Codes) -> tuple[Matrix, float]:
+    """Match AKAZE features at quarter resolution, in another Python, which takes the time."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder, name) for name in ("reference.npy", "frame.npy")]
+        for path, codes in zip(paths, (reference, frame), strict=True):
+            np.save(path, codes)
+        done = json.loads(
+            run([python, Path(__file__).with_name("features_peer.py"), *paths]).output
+        )
+    if done["matrix"] is None:
         raise cv2.error("too few matches")
-    return to_full(np.asarray(matrix, dtype=np.float64), QUARTER)
+    return to_full(np.array(done["matrix"]), QUARTER), done["seconds"]
+
+
+def timed(align: Callable[[Codes, Codes, Matrix], Matrix]) -> Align:
+    """Take the time of a method that runs here."""
+
+    def measured(reference: Codes, frame: Codes, begin: Matrix) -> tuple[Matrix, float]:
+        start = time.perf_counter()
+        matrix = align(reference, frame, begin)
+        return matrix, time.perf_counter() - start
+
+    return measured
 
 
 def _print(blur: str, noise: float, rows: list[dict[str, Any]]) -> None:
@@ -248,7 +278,7 @@ def _print(blur: str, noise: float, rows: list[dict[str, Any]]) -> None:
                 f"{max(errors):.2f}" if errors else "-",
                 str(sum(error > FAR for error in errors)),
                 str(len(mine) - len(errors)),
-                mean_and_spread([row["seconds"] for row in mine], 2),
+                mean_and_spread([row["seconds"] for row in mine if row["seconds"]], 2),
                 str(len(mine)),
             )
         )
