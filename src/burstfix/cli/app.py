@@ -46,8 +46,6 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _stop)  # so that temporary files are removed
     # Torch's threads spin while they wait, which on a busy machine takes ten times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # Linux then gives torch's large tensors large pages: a quarter less time to read tiles.
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     try:
         app(prog_name="burstfix")  # also as `python -m burstfix`
     except BurstfixError as error:

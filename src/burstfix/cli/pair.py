@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from burstfix.cli import options as opt
+from burstfix.cli.memory import tune
 from burstfix.errors import UsageError
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def pair(
     debug: opt.DebugOption = False,
 ) -> None:
     """Restore one picture from a short, noisy and a long, shaken exposure of one scene."""
+    tune()
     from burstfix.cli.console import Terminal
     from burstfix.cli.run import run, show_plan
     from burstfix.restore.inputs import name_outputs

@@ -1,0 +1,27 @@
+"""Have the process take large pieces of memory as large pages, and give them back whole.
+
+Tiles take and leave pieces of many megabytes. glibc keeps such pieces once it has seen some go,
+and cuts them up for smaller ones; then a network holds half again as much as it uses. Handed
+back at once, they cost a page fault for every 4 KB when they are taken again, unless pages are
+large. With both, a tile of `set` takes 115 bytes per pixel and frame instead of 190, in the same
+time.
+"""
+
+import ctypes
+import os
+import sys
+
+_M_MMAP_THRESHOLD = -3  # from glibc's malloc.h
+_LARGE_BYTES = 4 << 20  # from here on pieces are handed back
+
+
+def tune() -> None:
+    """Set both where the system can and the user has not; to be called before torch is loaded."""
+    if sys.platform != "linux":
+        return
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # read by torch
+    if "MALLOC_MMAP_THRESHOLD_" in os.environ or "GLIBC_TUNABLES" in os.environ:
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt:  # musl has none
+        mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
