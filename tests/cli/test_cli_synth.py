@@ -50,3 +50,33 @@ def test_a_made_burst_of_raw_files_is_restored_towards_its_truth(tmp_path: Path)
     again = burstfix("synth", "burst", photo, "-o", folder)
     assert again.returncode == 7
     assert "frame-01.dng" in again.stderr
+
+
+def test_a_made_pair_of_raw_files_is_told_apart_by_its_metadata_and_restored(
+    tmp_path: Path,
+) -> None:
+    photo = tmp_path / "photo.png"
+    Image.fromarray(np.round(scene(220, 260) * 255).astype(np.uint8)).save(photo)
+    folder = tmp_path / "hall"
+    made = burstfix("synth", "pair", photo, "-o", folder, "--noise", "high", "--blur", "mild")
+    assert made.returncode == 0, made.stderr
+    short, long = (read_frame(folder / name) for name in ("short.dng", "long.dng"))
+    truth = read_frame(folder / "truth" / "short.png")
+    assert short.size == long.size == truth.size
+    assert short.whole().mean() < 0.2 * long.whole().mean()
+
+    # Given the wrong way round: metadata decide.
+    restored = tmp_path / "restored.png"
+    done = burstfix("pair", folder / "long.dng", folder / "short.dng", "-o", restored)
+    assert done.returncode == 0, done.stderr
+    assert "noisy short.dng" in done.stderr
+    inside = np.s_[:, 16:-16, 16:-16]
+    shown = [
+        encode(light, read_frame(restored).curve).clamp(0, 1)[inside]
+        for light in (read_frame(restored).whole(), truth.whole(), 8 * short.whole())
+    ]
+    assert psnr(shown[0], shown[1]) > psnr(shown[2], shown[1]) + 3
+
+    again = burstfix("synth", "pair", photo, "-o", folder)
+    assert again.returncode == 7
+    assert "short.dng" in again.stderr

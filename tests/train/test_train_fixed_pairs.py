@@ -6,6 +6,7 @@ from torch import Tensor
 
 from burstfix.backends.mean import BACKEND as MEAN
 from burstfix.io.photos import Photo
+from burstfix.synth.render_pair import PAIR_BLUR, PAIR_NOISE
 from burstfix.train.evaluate_pairs import (
     ALONE,
     BLURRY,
@@ -14,7 +15,7 @@ from burstfix.train.evaluate_pairs import (
     below_better_input,
     evaluate_pairs,
 )
-from burstfix.train.fixed_pairs import PAIR_BLUR, PAIR_NOISE, fixed_pairs
+from burstfix.train.fixed_pairs import fixed_pairs
 from burstfix.train.validate import psnr
 
 CPU = torch.device("cpu")

@@ -35,8 +35,9 @@ def pair_conditions(
     case: str, noise: str | None, blur: str | None, *, count: int, crop: int
 ) -> "PairConditions":
     """Read what pairs to score on."""
+    from burstfix.synth.render_pair import PAIR_BLUR, PAIR_NOISE
     from burstfix.train.evaluate_pairs import PairConditions
-    from burstfix.train.fixed_pairs import PAIR_BLUR, PAIR_CASES, PAIR_NOISE
+    from burstfix.train.fixed_pairs import PAIR_CASES
 
     return PairConditions(
         cases=pick_names(case, PAIR_CASES, "--case"),

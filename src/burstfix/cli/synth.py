@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from burstfix.cli.made_files import neutral, truth_path, write_png
 from burstfix.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from burstfix.frame import Curve, Metadata
     from burstfix.synth.render import RenderedBurst
 
 app = typer.Typer(
@@ -22,6 +20,11 @@ EXAMPLES = """\b
 Examples:
   burstfix synth burst photo.jpg -o night/ --noise high --seed 1
   burstfix synth burst photo.png -o easy/ --blur easy --frames 4 --kind png
+"""
+PAIR_EXAMPLES = """\b
+Examples:
+  burstfix synth pair photo.jpg -o hall/ --noise high --blur severe
+  burstfix pair hall/short.dng hall/long.dng -o hall.png
 """
 SHEET_EXAMPLES = """\b
 Examples:
@@ -45,6 +48,21 @@ class Blur(StrEnum):
     EASY = "easy"
     MIXED = "mixed"
     HARD = "hard"
+
+
+class PairNoise(StrEnum):
+    """Standard deviation of the short frame's noise once it is brightened: 0.04, 0.12."""
+
+    LOW = "low"
+    HIGH = "high"
+
+
+class PairBlur(StrEnum):
+    """How far shake spreads a point in the long frame: 3-6, 8-14, 18-28 px."""
+
+    MILD = "mild"
+    MEDIUM = "medium"
+    SEVERE = "severe"
 
 
 class Kind(StrEnum):
@@ -104,6 +122,51 @@ def burst(
     terminal.say(f"Wrote {frames} frames to {output}, and to {output / 'truth'} what each hides.")
 
 
+@app.command(epilog=PAIR_EXAMPLES, no_args_is_help=True)
+def pair(
+    photo: Annotated[Path, typer.Argument(help="A sharp photograph.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the frames.", show_default=False)
+    ],
+    noise: Annotated[PairNoise, typer.Option("--noise")] = PairNoise.LOW,
+    blur: Annotated[PairBlur, typer.Option("--blur")] = PairBlur.MEDIUM,
+    light: Annotated[
+        float, typer.Option(min=0.02, max=1, help="What the short frame gets of the light.")
+    ] = 0.125,
+    moving: Annotated[bool, typer.Option("--moving", help="Let a thing cross the scene.")] = False,
+    kind: Annotated[Kind, typer.Option("--kind", help="Bayer DNG, or 16-bit PNG.")] = Kind.DNG,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Make a short noisy and a long shaken frame of a photograph; the truth in truth/."""
+    del debug  # read by `main`
+    from burstfix.cli.console import Terminal
+    from burstfix.cli.made_files import write_pair_frame
+    from burstfix.io.decode import read_frame
+    from burstfix.synth.render_pair import render_pair
+
+    terminal = Terminal(quiet=quiet)
+    paths = [output / f"{name}.{kind.value}" for name in ("short", "long")]
+    present = [path for path in paths if path.exists()]
+    if present:
+        raise OutputError(f"{present[0]} exists already.", "Name an empty folder with -o.")
+    rendered = render_pair(
+        read_frame(photo).whole(),
+        noise=noise.value,
+        blur=blur.value,
+        light=light,
+        moving=moving,
+        seed=seed,
+    )
+    with terminal.progress():
+        terminal.stage("render", len(paths))
+        for index, path in enumerate(paths):
+            write_pair_frame(rendered, index, path)
+            terminal.step()
+    terminal.say(f"Wrote a pair to {output}, and to {output / 'truth'} what it hides.")
+
+
 @app.command(epilog=SHEET_EXAMPLES, no_args_is_help=True)
 def sheet(
     data: Annotated[
@@ -156,7 +219,7 @@ def sheet(
             parts.append(contact_sheet(burst, psfs=psfs))
             terminal.step()
     light = color.decode(torch.cat(parts, dim=1), color.SRGB)
-    _write_png(light, output, Metadata(), color.SRGB)
+    write_png(light, output, Metadata(), color.SRGB)
     terminal.say(f"Wrote {count} bursts of {frames} frames to {output}.")
 
 
@@ -172,28 +235,18 @@ def _write_frame(rendered: "RenderedBurst", index: int, path: Path, kind: Kind) 
     taken = datetime(2024, 1, 1, 20, 0) + timedelta(milliseconds=250 * index)
     metadata = Metadata(exposure_s=1 / 8, iso=3200, aperture=2.0, taken=taken, camera="burstfix")
     if kind is Kind.PNG:
-        _write_png(rendered.linear(index), path, metadata, color.SRGB)
-        _write_png(rendered.truth_for(index), _truth_path(path), metadata, color.SRGB)
+        write_png(rendered.linear(index), path, metadata, color.SRGB)
+        write_png(rendered.truth_for(index), truth_path(path), metadata, color.SRGB)
         return
     sensor = Sensor(
         black_level=render.BLACK_LEVEL_DN,
         white_level=render.WHITE_LEVEL_DN,
-        as_shot_neutral=_neutral(rendered.white_balance),
+        as_shot_neutral=neutral(rendered.white_balance),
         color_matrix=color.SRGB_FROM_XYZ,
         noise=(rendered.shot, rendered.read),
     )
     write_dng(path, rendered.mosaic(index).numpy(), sensor=sensor, metadata=metadata)
-    _write_png(rendered.truth_for(index), _truth_path(path), metadata, color.NEUTRAL)
-
-
-def _write_png(light: "Tensor", path: Path, metadata: "Metadata", curve: "Curve") -> None:
-    from burstfix import __version__
-    from burstfix.io.write import Canvas, format_for, save
-
-    size = (light.shape[1], light.shape[2])
-    canvas = Canvas(size, format_for(path), curve)
-    canvas.put(0, 0, light)
-    save(canvas, path, metadata=metadata, provenance={"version": __version__}, replace=True)
+    write_png(rendered.truth_for(index), truth_path(path), metadata, color.NEUTRAL)
 
 
 def _write_geometry(rendered: "RenderedBurst", path: Path) -> None:
@@ -209,14 +262,3 @@ def _write_geometry(rendered: "RenderedBurst", path: Path) -> None:
     }
     with replacing(path, replace=True) as file:
         file.write(json.dumps(content, indent=1).encode())
-
-
-def _truth_path(path: Path) -> Path:
-    return path.parent / "truth" / f"{path.stem}.png"
-
-
-def _neutral(white_balance: tuple[float, float, float]) -> tuple[float, float, float]:
-    """Return the camera's colour of a neutral surface, the largest channel 1."""
-    least = min(white_balance)
-    red, green, blue = (least / gain for gain in white_balance)
-    return red, green, blue

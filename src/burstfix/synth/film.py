@@ -16,6 +16,7 @@ class FilmSettings(CameraSettings):
     """Ranges and probabilities of what moves while a scene is filmed."""
 
     focal: Range = (300.0, 3000.0)  # focal lengths [px], log-uniform
+    off_axis: float = 0.5  # how far a crop may lie from the optical axis [focal lengths]
     translation: Range = (0.0, 0.5)  # shifts of the camera against its turns
     depth_share: float = 0.4  # part of the scene lies nearer
     nearness: Range = (0.1, 1.5)  # how much farther parallax moves it, as a share
@@ -53,7 +54,9 @@ def film(
     count = len(scenes)
     middle = torch.tensor(scenes.shape[-2:], device=scenes.device).flip(0).float().sub(1) / 2
     focal = log_uniform((count,), settings.focal, generator)
-    away = focal.view(-1, 1) * uniform((count, 2), (-0.5, 0.5), generator)
+    away = focal.view(-1, 1) * uniform(
+        (count, 2), (-settings.off_axis, settings.off_axis), generator
+    )
     path = tremor(count, times, generator, frames_per_s=frames_per_s)
     path = path * _units(focal, settings, generator).unsqueeze(1)
     ways = centre_ways(path, middle + away, middle)

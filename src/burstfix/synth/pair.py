@@ -42,7 +42,7 @@ class PairSettings(FilmSettings):
     unknown_gain_share: float = 0.2  # pairs whose descriptor does not tell how much
     extent: Range = (1.0, 30.0)  # of the long frame's shake [px], log-uniform
     exposure_s: Range = (0.02, 0.25)  # of the long frame, log-uniform
-    moments: tuple[int, int] = (6, 20)  # sharp frames in a long exposure: about one a pixel
+    moments: tuple[int, int] = (6, 24)  # sharp frames in a long exposure: about one a pixel
     gap: tuple[int, int] = (1, 6)  # sharp frames that are lost between two exposures
     drift: float = 0.0  # share of the camera's drift between frames that alignment leaves
     centroid_miss: float = 0.05  # of the extent, by which alignment misses the blur's centroid

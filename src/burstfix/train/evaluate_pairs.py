@@ -10,12 +10,10 @@ from burstfix.backends.base import Network
 from burstfix.device import Precision
 from burstfix.io.photos import Photo
 from burstfix.synth.burst import SyntheticBurst
+from burstfix.synth.render_pair import PAIR_BLUR, PAIR_NOISE
 from burstfix.train.data import large_enough
 from burstfix.train.evaluate import Score, restore_each, score_of
 from burstfix.train.fixed_pairs import (
-    PAIR_BLUR,
-    PAIR_NOISE,
-    PairBlur,
     PairCase,
     fixed_pairs,
     plain_pairs,
@@ -42,7 +40,7 @@ class PairConditions:
 
     cases: tuple[PairCase, ...] = ("plain",)
     noises: tuple[str, ...] = tuple(PAIR_NOISE)
-    blurs: tuple[PairBlur, ...] = tuple(PAIR_BLUR)
+    blurs: tuple[str, ...] = tuple(PAIR_BLUR)
     count: int = 4
     crop: int = 256
 

@@ -8,17 +8,12 @@ import torch
 
 from burstfix.io.photos import Photo
 from burstfix.synth.pair import PairSettings, synthesize_pairs
-from burstfix.synth.plan import Range
+from burstfix.synth.render_pair import LIGHT, PAIR_BLUR, PAIR_NOISE
 from burstfix.train.data import stack_light
 from burstfix.train.validate import FixedBurst, on_device, rank
 
-PairBlur = Literal["mild", "medium", "severe"]
 PairCase = Literal["plain", "moving", "stranger"]
 PAIR_CASES: tuple[PairCase, ...] = ("plain", "moving", "stranger")
-
-PAIR_NOISE = {"low": 0.04, "high": 0.12}  # deviation at middle grey, in the long one's exposure
-PAIR_BLUR: dict[PairBlur, Range] = {"mild": (3, 6), "medium": (8, 14), "severe": (18, 28)}
-LIGHT = 1 / 8  # what the short frame gets
 
 
 def fixed_pairs(
@@ -28,7 +23,7 @@ def fixed_pairs(
     count: int = 3,
     crop: int = 128,
     noises: Sequence[str] = tuple(PAIR_NOISE),
-    blurs: Sequence[PairBlur] = tuple(PAIR_BLUR),
+    blurs: Sequence[str] = tuple(PAIR_BLUR),
     case: PairCase = "plain",
 ) -> Iterator[FixedBurst]:
     """Make the pairs that every network is measured on: the same at every call.
@@ -63,7 +58,7 @@ def fixed_pairs(
         )
 
 
-def plain_pairs(noise: str, blur: PairBlur, crop: int, case: PairCase = "plain") -> PairSettings:
+def plain_pairs(noise: str, blur: str, crop: int, case: PairCase = "plain") -> PairSettings:
     """Return settings with shake and noise and little else."""
     return PairSettings(
         crop=crop,
