@@ -8,7 +8,9 @@ from burstfix.synth.burst import SyntheticBurst, photo_side
 from burstfix.synth.pair import (
     PairSettings,
     Timeline,
+    clip_side,
     draw_timeline,
+    pairs_of_clips,
     publish,
     synthesize_pairs,
 )
@@ -164,3 +166,13 @@ def test_published_noise_has_the_variances_of_the_paper() -> None:
 def test_one_frame_is_no_pair() -> None:
     with pytest.raises(ValueError, match="two frames"):
         make(CLEAN, frames=1)
+
+
+def test_of_a_clip_the_first_frame_is_noisy_and_true_and_the_third_to_last_are_averaged() -> None:
+    side = clip_side(CLEAN)
+    levels = torch.tensor([0.1, 0.9, 0.2, 0.3, 0.7]).view(1, 5, 1, 1, 1)
+    pairs = pairs_of_clips(levels.expand(2, 5, 3, side, side).clone(), CLEAN, seeded())
+    torch.testing.assert_close(pairs.truth, torch.full((2, 3, CROP, CROP), 0.1))
+    noisy, blurry = pairs.frames.mean((0, 2, 3, 4))
+    torch.testing.assert_close(noisy, torch.tensor(0.1), atol=1e-3, rtol=0)
+    torch.testing.assert_close(blurry, torch.tensor(0.4), atol=1e-3, rtol=0)

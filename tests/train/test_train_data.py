@@ -1,11 +1,12 @@
 import dataclasses
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
-from burstfix.errors import InputError
+from burstfix.errors import InputError, UsageError
 from burstfix.io.photos import Photo
 from burstfix.train.config import Recipe, Stage
 from burstfix.train.data import draw_batch, held_out, split_photos, to_light, unseen_photos
@@ -132,3 +133,40 @@ def test_psnr_is_that_of_the_clipped_codes() -> None:
     light = ((coded + 0.055) / 1.055) ** 2.4
     brighter = ((coded + 0.1 + 0.055) / 1.055) ** 2.4
     assert psnr(brighter, light).item() == pytest.approx(20, abs=0.01)
+
+
+def clip(name: str, frames: int = 12) -> Photo:
+    """Film a scene that moves 2 px a frame."""
+    rng = np.random.default_rng(len(name))
+    scene = cv2.resize(rng.integers(0, 255, (20, 30, 3), np.uint8), (240, 160))
+    views = [np.ascontiguousarray(scene[:128, 2 * n : 2 * n + 128]) for n in range(frames)]
+    files = [cv2.imencode(".png", view[..., ::-1])[1].tobytes() for view in views]
+    return Photo(name, views[0], 5.0, tuple(files[1:]))
+
+
+def test_pairs_of_clips_are_drawn_from_the_seed_and_are_blurred_along_the_motion() -> None:
+    recipe = Recipe(task="pair", lengths=(2,), bursts=2, data={"jpeg_share": 0.0})
+    stage = Stage(crop=64, frames=4)
+    clips = [clip("a@0"), clip("bb@0")]
+    first, same, other = (
+        draw_batch(clips, recipe, stage, seed=(seed,), device=torch.device("cpu"))
+        for seed in (1, 1, 2)
+    )
+    assert torch.equal(first.frames, same.frames)
+    assert not torch.equal(first.frames, other.frames)
+    assert first.frames.shape == (2, 2, 3, 64, 64)
+    assert first.truth.shape == (2, 3, 64, 64)
+
+
+def test_the_frames_of_a_clip_fall_on_one_side() -> None:
+    clips = [clip(f"{name}@{start}") for name in ("street", "park", "lake") for start in range(3)]
+    split = split_photos(clips, 3, 64)
+    parts = split.training, split.validation
+    sides = [{photo.name.split("@")[0] for photo in part} for part in parts]
+    assert not sides[0] & sides[1]
+    assert len(sides[1]) == 1
+
+
+def test_clips_serve_no_bursts() -> None:
+    with pytest.raises(UsageError, match="only pairs"):
+        draw_batch([clip("a@0")], Recipe(), Stage(crop=64), seed=(0,), device=torch.device("cpu"))

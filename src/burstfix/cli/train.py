@@ -30,6 +30,7 @@ Examples:
   burstfix train pair --data photos/ -o my.safetensors --minutes 60
   burstfix train pair --data photos/ -o my.safetensors --from weights/set-burst.safetensors
   burstfix train pair --data photos/ -o my.safetensors --recipe deblur-rnn-pair
+  burstfix train pair --data clips/ --clips -o my.safetensors
 """
 TELL_EVERY_S = 15.0
 FEW = 100  # photographs
@@ -116,6 +117,12 @@ def pair(
             "the checkpoint's]",
         ),
     ] = None,
+    clips: Annotated[
+        bool,
+        typer.Option(
+            "--clips", help="--data holds folders of consecutive sharp frames, 240 a second, say."
+        ),
+    ] = False,
     minutes: Minutes = 60.0,
     resume: Resume = None,
     begin_from: Begin = None,
@@ -140,6 +147,7 @@ def pair(
         credit=credit,
         device=devices.choose(device),
         quiet=quiet,
+        clips=clips,
     )
 
 
@@ -165,9 +173,11 @@ def _train(
     credit: str,
     device: "torch.device",
     quiet: bool,
+    clips: bool = False,
 ) -> None:
     """Follow a recipe, and tell how it went."""
     from burstfix.cli.console import Terminal
+    from burstfix.io.clips import read_clips
     from burstfix.io.photos import read_photos
     from burstfix.train.loop import Budget, train
 
@@ -178,7 +188,7 @@ def _train(
             f"The recipe trains for {plan.task}, not for {task}.",
             f"Run `burstfix train {plan.task}`, or name another recipe.",
         )
-    photos = read_photos(data)
+    photos = read_clips(data) if clips else read_photos(data)
     _introduce(photos, plan, terminal)
     terminal.say(f"Training {plan.backend} for {minutes:g} minutes on {device}; Ctrl-C saves.")
     run = train(

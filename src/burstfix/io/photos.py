@@ -27,11 +27,19 @@ class Photo:
         name: the file's name without its suffix.
         pixels: sRGB, RGB order; (H, W, 3) uint8.
         detail: mean absolute Laplacian of luma [codes]; how much there is to learn from.
+        later: files of the frames that follow it in a clip; empty for a photograph.
     """
 
     name: str
     pixels: NDArray[np.uint8]
     detail: float
+    later: tuple[bytes, ...] = ()
+
+    def frame(self, number: int) -> NDArray[np.uint8]:
+        """Decode a frame of the clip, as `pixels`; 0 is the first."""
+        if number == 0:
+            return self.pixels
+        return decode_photo(f"{self.name} + {number}", self.later[number - 1]).pixels
 
 
 def read_photos(source: Path) -> list[Photo]:
@@ -45,7 +53,7 @@ def read_photos(source: Path) -> list[Photo]:
     """
     items = _read_pack(source) if source.is_file() else _read_folder(source)
     with ThreadPoolExecutor() as pool:
-        photos = list(pool.map(lambda item: _decode(*item), items))
+        photos = list(pool.map(lambda item: decode_photo(*item), items))
     if not photos:
         raise InputError(
             f"No photographs in {source}.", f"Give a folder of {', '.join(SUFFIXES)} files."
@@ -118,8 +126,17 @@ def _read_pack(path: Path) -> Iterable[tuple[str, bytes]]:
     return entries
 
 
-def _decode(name: str, data: bytes) -> Photo:
-    """Decode one photograph to 8 bits, halving it while it is very large."""
+def decode_photo(name: str, data: bytes, later: tuple[bytes, ...] = ()) -> Photo:
+    """Decode one photograph to 8 bits, halving it while it is very large.
+
+    Args:
+        name: as in `Photo`.
+        data: the file's content.
+        later: as in `Photo`.
+
+    Raises:
+        InputError: it cannot be decoded.
+    """
     bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if bgr is None:
         raise InputError(f"Cannot decode the photograph {name}.", "Remove it, and run again.")
@@ -127,4 +144,4 @@ def _decode(name: str, data: bytes) -> Photo:
         bgr = cv2.resize(bgr, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     luma = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY).astype(np.float32)
     detail = float(np.abs(cv2.Laplacian(luma, cv2.CV_32F)).mean())
-    return Photo(name, np.ascontiguousarray(bgr[..., ::-1]), detail)
+    return Photo(name, np.ascontiguousarray(bgr[..., ::-1]), detail, later)

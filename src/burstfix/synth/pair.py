@@ -116,7 +116,72 @@ def synthesize_pairs(
     )
     truth = sequence.frame(0).clamp(0, 1)
     sequence = _register(sequence, line, plan, extent, settings, generator)
-    exposed = _mistake(expose(sequence, line), settings, generator)
+    exposed = expose(sequence, line)
+    psfs = _psfs(sequence, line, settings.psf_size)
+    return _photograph(exposed, truth, psfs, line, (plan, light), settings, generator)
+
+
+def pairs_of_clips(
+    clips: Tensor, settings: PairSettings, generator: torch.Generator
+) -> SyntheticBurst:
+    """Make pairs of real sharp frames in quick succession, as Zhang et al. 2019 do.
+
+    What the camera drifts between the first frame and the others stays: nobody knows it. Light
+    beyond white is lost, and no point spread functions are known.
+
+    Args:
+        clips: consecutive frames, linear light, `clip_side` a side, 4 or more; (N, T, 3, h, w).
+        settings: what befalls the pairs, but for their motion.
+        generator: draws everything; same device as `clips`.
+
+    Returns:
+        Pairs as `synthesize_pairs` makes them; their point spread functions are points.
+    """
+    count, moments = clips.shape[:2]
+    line = Timeline(
+        times=torch.arange(moments - 1.0, device=clips.device),
+        frames=(range(1), range(1, moments - 1)),
+        shorts=1,
+    )
+    plan, light = _draw(count, line, settings, generator)
+    plan = replace(plan, shift=torch.zeros_like(plan.shift))
+    bright = plan.brightness.view(-1, 1, 1, 1)
+    # The second frame is lost between the exposures.
+    exposed = torch.stack([clips[:, 0] * bright, clips[:, 2:].mean(dim=1) * bright], dim=1)
+    size = settings.psf_size
+    psfs = torch.zeros(count, 2, size, size, device=clips.device)
+    psfs[..., size // 2, size // 2] = 1
+    truth = exposed[:, 0].clamp(0, 1)
+    return _photograph(exposed, truth, psfs, line, (plan, light), settings, generator)
+
+
+def clip_side(settings: CameraSettings) -> int:
+    """Return the side of the frames that `pairs_of_clips` takes [px]."""
+    return settings.crop + 2 * GUARD
+
+
+def _photograph(
+    exposed: Tensor,
+    truth: Tensor,
+    psfs: Tensor,
+    line: Timeline,
+    drawn: tuple[Plan, Tensor],
+    settings: PairSettings,
+    generator: torch.Generator,
+) -> SyntheticBurst:
+    """Pass light through sensor, camera, alignment and exposure matching.
+
+    Args:
+        exposed: of every frame as if all were exposed alike, linear; (N, F, 3, w, w).
+        truth: as the first frame lies, 0 to 1; (N, 3, w, w).
+        psfs: of every frame; (N, F, k, k).
+        line: which frames are short.
+        drawn: the plan, and what the short frames get of the light, (N,).
+        settings: what befalls the pairs.
+        generator: draws noise and misalignment.
+    """
+    plan, light = drawn
+    exposed = _mistake(exposed, settings, generator)
     if settings.published_noise:
         recorded = publish(exposed, light, line, generator)
     else:
@@ -131,7 +196,7 @@ def synthesize_pairs(
         truth=code_truth(truth[..., inner, inner], plan),
         seen=seen,
         descriptor=_forget(describe(gain_ev, plan), settings, generator),
-        psfs=_psfs(sequence, line, settings.psf_size),
+        psfs=psfs,
         source_from_reference=homographies,
     )
 

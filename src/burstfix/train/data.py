@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from burstfix import color
-from burstfix.errors import InputError
+from burstfix.errors import InputError, UsageError
 from burstfix.io.photos import Photo
 from burstfix.synth.burst import SyntheticBurst, photo_side, synthesize
-from burstfix.synth.pair import PairSettings, synthesize_pairs
+from burstfix.synth.pair import PairSettings, clip_side, pairs_of_clips, synthesize_pairs
 from burstfix.synth.plan import BurstSettings, CameraSettings
 from burstfix.train.config import Recipe, Stage
 
@@ -133,10 +133,42 @@ def draw_batch(
     settings = recipe.settings(stage.crop)
     side = photo_side(settings)
     chosen = dice.choices(photos, weights=[photo.detail for photo in photos], k=count)
+    if chosen[0].later:
+        return _draw_clips(chosen, recipe, settings, dice, device)
     crops = [_cut(photo.pixels, side, dice) for photo in chosen]
     light = to_light(torch.from_numpy(np.stack(crops)).to(device))
     generator = torch.Generator(device).manual_seed(dice.getrandbits(48))
     return degrade(light, settings, generator, length)
+
+
+def _draw_clips(
+    chosen: Sequence[Photo],
+    recipe: Recipe,
+    settings: BurstSettings | PairSettings,
+    dice: random.Random,
+    device: torch.device,
+) -> SyntheticBurst:
+    """Draw one shard of pairs from clips: stretches of random lengths, cut and turned alike."""
+    if not isinstance(settings, PairSettings):
+        raise UsageError(
+            f"Clips serve only pairs, not {recipe.task}.", "Give single photographs instead."
+        )
+    low, high = settings.moments
+    most = min(len(clip.later) for clip in chosen) - 1  # one more is lost
+    moments = dice.randint(min(low, most), min(high, most))
+    side = clip_side(settings)
+    stacks = []
+    for clip in chosen:
+        top = dice.randint(0, clip.pixels.shape[0] - side)
+        left = dice.randint(0, clip.pixels.shape[1] - side)
+        turn, later = dice.randrange(8), range(moments + 2)
+        frames = np.stack([clip.frame(n)[top : top + side, left : left + side] for n in later])
+        frames = np.rot90(frames, turn % 4, (1, 2))
+        stacks.append(frames[:, :, ::-1] if turn >= 4 else frames)
+    codes = torch.from_numpy(np.stack(stacks)).to(device)
+    light = to_light(codes.flatten(0, 1)).view(len(chosen), -1, 3, side, side)
+    generator = torch.Generator(device).manual_seed(dice.getrandbits(48))
+    return pairs_of_clips(light, settings, generator)
 
 
 def degrade(
@@ -198,6 +230,11 @@ def _cut(pixels: np.ndarray, side: int, dice: random.Random) -> np.ndarray:
 
 
 def _group(name: str) -> str:
-    """Name the photograph that a crop comes from: four digits and a letter are a crop."""
+    """Name the photograph that a crop comes from: four digits and a letter are a crop.
+
+    The frames of a clip, named `clip@frame`, count as one photograph.
+    """
+    if "@" in name:
+        return name.rpartition("@")[0]
     digits, letter = name[:-1], name[-1:]
     return digits if len(digits) == 4 and digits.isdigit() and letter.isalpha() else name
