@@ -1,4 +1,4 @@
-"""Crops of real bursts at 100 %, side by side: `docs/gallery/*.jpg`, shown in `docs/gallery.md`.
+"""Crops of real bursts and pairs at 100 %: `docs/gallery/*.jpg`, shown in `docs/gallery.md`.
 
 Every picture is made by the command that stands in `docs/gallery.md`; this script runs those
 commands and cuts the crops. Look at them after every change of weights.
@@ -12,10 +12,14 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
+
+from burstfix.color import SRGB, decode, encode
 
 Picture = NDArray[np.uint8]
 GAP = 6  # px between the crops
@@ -37,6 +41,29 @@ class Exhibit:
     corners: tuple[tuple[int, int], ...]
 
 
+@dataclass(frozen=True)
+class PairExhibit:
+    """One short and one long exposure.
+
+    Args:
+        name: of the picture of crops.
+        short: the noisy frame, in the folder of pairs.
+        long: the blurry one.
+        corners: (x, y) of the top left of each crop, in the noisy frame.
+    """
+
+    name: str
+    short: str
+    long: str
+    corners: tuple[tuple[int, int], ...]
+
+
+PAIRS = (
+    PairExhibit("pair-hall", "hall/short.png", "hall/long.png", ((215, 240), (20, 430))),
+    PairExhibit("pair-door", "phone/noisy_5.jpg", "phone/blurred_5.jpg", ((0, 0),)),
+    PairExhibit("pair-corridor", "phone/noisy_1.jpg", "phone/blurred_1.jpg", ((0, 80),)),
+    PairExhibit("pair-indoors", "indoors/short_1.jpg", "indoors/long_1.jpg", ((1560, 880),)),
+)
 EXHIBITS = (
     Exhibit("still-life", None, ((560, 430), (430, 160))),
     Exhibit("tequila", "reference-results/out_fba.jpg", ((680, 380), (430, 1040))),
@@ -46,22 +73,57 @@ EXHIBITS = (
 
 
 def main() -> None:
-    """Restore every burst by every backend and write one picture of crops each."""
+    """Restore every burst and every pair by every backend and write one picture of crops each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("bursts", type=Path, help="folder that holds the bursts' folders")
+    parser.add_argument(
+        "bursts", type=Path, nargs="?", help="folder that holds the bursts' folders"
+    )
     parser.add_argument("--backends", nargs="+", default=["fba", "set"])
+    parser.add_argument("--pairs", type=Path, help="folder that holds the pairs' folders")
+    parser.add_argument("--pair-backends", nargs="+", default=["set"])
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/gallery"))
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
-    for exhibit in EXHIBITS:
+    for exhibit in EXHIBITS if arguments.bursts else ():
         if not (arguments.bursts / exhibit.name).is_dir():
             print(f"{exhibit.name}: not there, left out")
             continue
         sheet = show(arguments.bursts / exhibit.name, exhibit, arguments.backends)
-        path = arguments.output / f"{exhibit.name}.jpg"
-        if not cv2.imwrite(str(path), sheet, [cv2.IMWRITE_JPEG_QUALITY, 90]):
-            raise SystemExit(f"Cannot write {path}.")
-        print(path)
+        write(arguments.output / f"{exhibit.name}.jpg", sheet)
+    for pair in PAIRS if arguments.pairs else ():
+        sheet = show_pair(arguments.pairs, pair, arguments.pair_backends)
+        write(arguments.output / f"{pair.name}.jpg", sheet)
+
+
+def write(path: Path, sheet: Picture) -> None:
+    """Write a picture of crops, and tell of it."""
+    if not cv2.imwrite(str(path), sheet, [cv2.IMWRITE_JPEG_QUALITY, 90]):
+        raise SystemExit(f"Cannot write {path}.")
+    print(path)
+
+
+def show_pair(folder: Path, pair: PairExhibit, backends: Sequence[str]) -> Picture:
+    """Lay out crops: one row a crop; noisy frame, lifted to the exposure; blurry; our backends."""
+    short, long = folder / pair.short, folder / pair.long
+    with tempfile.TemporaryDirectory() as scratch:
+        pictures = [read(short), read(long)]
+        for name in backends:
+            output = Path(scratch) / f"{name}.png"
+            command = ["pair", str(short), str(long), "-o", str(output), "--backend", name]
+            report = run(command)
+            pictures.append(read(output))
+    gain = next(frame["gain"] for frame in report["frames"] if frame["kind"] == "noisy")
+    pictures[0] = lift(pictures[0], gain)
+    rows = [beside([cut(picture, corner) for picture in pictures]) for corner in pair.corners]
+    return np.concatenate(rows, axis=0)
+
+
+def lift(picture: Picture, gain: float) -> Picture:
+    """Multiply the light of an sRGB picture; (H, W, 3) to the same."""
+    codes = torch.arange(256, dtype=torch.float64) / 255
+    lifted = encode((decode(codes, SRGB) * gain).clamp(0, 1), SRGB)
+    table = (lifted * 255).round().to(torch.uint8).numpy()
+    return np.asarray(table[picture], np.uint8)
 
 
 def show(folder: Path, exhibit: Exhibit, backends: Sequence[str]) -> Picture:
@@ -76,12 +138,17 @@ def show(folder: Path, exhibit: Exhibit, backends: Sequence[str]) -> Picture:
 
 
 def restore(folder: Path, backend: str, output: Path) -> tuple[Path, Path]:
-    """Run the command; return the picture's path and that of the reference frame."""
-    command = [sys.executable, "-m", "burstfix", "burst", str(folder), "-o", str(output)]
-    command += ["--backend", backend, "--json"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    report = json.loads(done.stdout)
+    """Restore a burst; return the picture's path and that of the reference frame."""
+    report = run(["burst", str(folder), "-o", str(output), "--backend", backend])
     return output, Path(report["reference"])
+
+
+def run(command: Sequence[str]) -> dict[str, Any]:
+    """Run burstfix; return its report."""
+    whole = [sys.executable, "-m", "burstfix", *command, "--json"]
+    done = subprocess.run(whole, check=True, capture_output=True, text=True)
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
 
 
 def read(path: Path) -> Picture:

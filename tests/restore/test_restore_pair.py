@@ -184,3 +184,20 @@ def test_raw_frames_take_the_white_balance_of_the_long_one(tmp_path: Path) -> No
     noise = aligned.descriptor[0, :, 2:].numpy()
     expected = [[1e-4 * match.gain, 1e-6 * match.gain**2], [1e-4, 1e-6]]
     np.testing.assert_allclose(noise, expected, rtol=1e-4)
+
+
+def test_a_thing_that_stands_only_in_the_long_frame_does_no_harm(tmp_path: Path) -> None:
+    pair = make_pair(tmp_path, noise=0.003)
+    long = cv2.imread(str(pair.long))
+    long[50:110, 90:130] = (40, 60, 190)
+    cv2.imwrite(str(pair.long), long)
+    output = tmp_path / "out.png"
+    report = restore_pair(pair.paths, output)
+    assert report.colour is not None
+    gains = np.array(report.colour)
+    lifted = np.clip(to_light(codes(pair.short)) * gains, 0, 1)
+    noisy = np.where(lifted > 0.0031308, 1.055 * lifted ** (1 / 2.4) - 0.055, lifted * 12.92)
+    assert psnr(codes(output), pair.truth) > psnr(noisy, pair.truth)
+    there = np.s_[55:105, 90:120]
+    errors = [np.abs(picture - pair.truth)[there].mean() for picture in (codes(output), noisy)]
+    assert errors[0] < errors[1]

@@ -121,5 +121,9 @@ def _difference(
     dark = FOREIGN_DARK * gain
     foreign = FOREIGN * np.maximum(one, two).max(axis=0) + dark
     share = np.clip(known / ENOUGH, 0, 1)
-    trust = share * np.exp(-((np.abs(two - one).max(axis=0) / foreign) ** 4))
+    alike = np.exp(-((np.abs(two - one).max(axis=0) / foreign) ** 4))
+    # Round another thing its smoothed light fades out, and looks like a cast there.
+    side = 4 * round(sigma) + 1
+    alike = cv2.erode(np.where(known < ENOUGH, 1, alike).astype(np.float32), np.ones((side, side)))
+    trust = share * cv2.GaussianBlur(alike, (0, 0), sigma / 2)
     return np.asarray((two - one) / (np.maximum(one, 0) + dark) * trust), np.asarray(share)
