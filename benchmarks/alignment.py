@@ -66,42 +66,58 @@ class Scene:
         """Return frame_from_reference."""
         return np.asarray(np.linalg.inv(self.views[frame]) @ self.views[0])
 
-    def takes(self, blur: str, noise: float) -> Iterator[Codes]:
-        """Take the frames, sRGB-coded; (H, W) uint8 each."""
-        for number, (view, psf) in enumerate(zip(self.views, self.psfs, strict=True)):
+    def views_of_light(self, blur: str) -> list[Light]:
+        """Return what the frames see, without noise: linear light; (H, W) each."""
+        seen = []
+        for view, psf in zip(self.views, self.psfs, strict=True):
             # OpenCV's warp rounds positions to 1/32 pixel: that moved corners by 0.005 pixel.
             canvas = torch.from_numpy(self.canvas)[None]
             light = sample(canvas, *project(view, Box.whole(SIZE)))[0].numpy()
             if blur == "mixed":
                 light = cv2.filter2D(light, -1, psf[::-1, ::-1], borderType=cv2.BORDER_REFLECT_101)
-            light += np.random.default_rng(number).normal(0, noise, SIZE).astype(np.float32)
-            coded = encode(torch.from_numpy(light).clamp_(0, 1), SRGB)
-            yield (coded * 255).round_().to(torch.uint8).numpy()
+            seen.append(np.asarray(light, dtype=np.float32))
+        return seen
 
 
 def main() -> None:
     """Align, print a table by blur and noise, write JSON."""
     options = _options()
     photos = load_photos(options.photos, 200)
-    methods = _methods(options)
-    results: list[dict[str, Any]] = []
-    for blur in options.blur:
-        for noise in options.noise:
-            rows = [
-                row
-                for seed in range(0 if options.only_slow else options.scenes)
-                for row in _measure(make_scene(photos, options.frames, seed), blur, noise, methods)
-            ]
-            if not options.skip_slow:
-                scene = make_scene(photos, 1, 0)
-                rows += list(_measure(scene, blur, noise, {"OpenCV ECC, full": timed(ecc_full)}))[
-                    1:
-                ]
-            results += [{"blur": blur, "noise": noise, **row} for row in rows]
-            _print(blur, noise, rows)
+    found: dict[tuple[str, float], list[dict[str, Any]]] = {
+        (blur, noise): [] for blur in options.blur for noise in options.noise
+    }
+    for seed in range(0 if options.only_slow else options.scenes):
+        scene = make_scene(photos, options.frames, seed)
+        for blur in options.blur:
+            views = scene.views_of_light(blur)
+            for noise in options.noise:
+                found[blur, noise] += _measure(scene, _takes(views, noise), _methods(options))
+    slow = {f"ECC at full resolution, OpenCV {cv2.__version__}": timed(ecc_full)}
+    for blur, noise in () if options.skip_slow else found:
+        scene = make_scene(photos, 1, 0)
+        codes = _takes(scene.views_of_light(blur), noise)
+        found[blur, noise] += list(_measure(scene, codes, slow))[1:]
+    for (blur, noise), rows in found.items():
+        _print(blur, noise, rows)
+    results = [
+        {"blur": blur, "noise": noise, **row}
+        for (blur, noise), rows in found.items()
+        for row in rows
+    ]
     if options.add:
         results = kept_rows("alignment", options, "frames") + results
     print(f"JSON: {write_result('alignment', options, {'frames': results})}")
+
+
+def _takes(views: list[Light], noise: float) -> list[Codes]:
+    """Take the frames, noisy, clipped and sRGB-coded; (H, W) uint8 each."""
+    taken = []
+    for number, light in enumerate(views):
+        random = np.random.default_rng(number)
+        noisy = light + noise * random.standard_normal(SIZE, dtype=np.float32)
+        coded = encode(torch.from_numpy(noisy).clamp_(0, 1), SRGB)
+        taken.append((coded * 255).round_().to(torch.uint8).numpy())
+    return taken
 
 
 def _options() -> argparse.Namespace:
@@ -176,10 +192,9 @@ def _view(random: np.random.Generator, strength: float) -> Matrix:
 
 
 def _measure(
-    scene: Scene, blur: str, noise: float, methods: dict[str, Align]
+    scene: Scene, codes: list[Codes], methods: dict[str, Align]
 ) -> Iterator[dict[str, Any]]:
     """Align every frame by every method: ours as one burst, the others frame by frame."""
-    codes = list(scene.takes(blur, noise))
     stored = [StoredCodes(np.repeat(code[..., None], 3, axis=2), SRGB) for code in codes]
     factor = reduction_for(SIZE)
     start = time.perf_counter()
