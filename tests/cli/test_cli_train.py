@@ -174,3 +174,35 @@ def test_training_begins_with_weights_that_fit_and_with_no_others(
     )
     assert other.returncode == 5
     assert "first.safetensors" in other.stderr
+
+
+def test_training_for_pairs_takes_photographs_or_clips_and_says_what_its_weights_are_for(
+    photos: Path, tmp_path: Path
+) -> None:
+    recipe = tmp_path / "small.toml"
+    recipe.write_text('task = "pair"\n' + RECIPE.replace("[1, 2]", "[2]"))
+    clips = tmp_path / "clips"
+    for name in ("street", "park"):
+        (clips / name).mkdir(parents=True)
+        picture = np.round(scene(120, 150, seed=len(name)) * 255).astype(np.uint8)
+        for number in range(9):
+            view = np.ascontiguousarray(picture[:, number : number + 120])
+            Image.fromarray(view).save(clips / name / f"{number}.png")
+    for name, data in (("a", ("--data", photos)), ("b", ("--data", clips, "--clips"))):
+        weights = tmp_path / f"{name}.safetensors"
+        trained = burstfix(
+            *("train", "pair", *data, "-o", weights, "--recipe", recipe),
+            *("--minutes", 0.1, "--device", "cpu"),
+        )
+        assert trained.returncode == 0, trained.stderr
+        assert "Validation went from" in trained.stderr
+        assert read_card(weights).task == "pair"
+
+
+def test_a_recipe_of_another_task_is_refused(photos: Path, tmp_path: Path) -> None:
+    done = burstfix(
+        *("train", "pair", "--data", photos, "-o", tmp_path / "a.safetensors"),
+        *("--recipe", "set-burst"),
+    )
+    assert done.returncode == 2
+    assert "train burst" in done.stderr
