@@ -134,18 +134,19 @@ def pair(
     """Train a network for a noisy and a shaken exposure; Ctrl-C saves what is there."""
     del debug  # read by `main`
     from burstfix import device as devices
-    from burstfix.train.config import read_recipe
+    from burstfix.train.choice import choose_recipe
 
+    chosen = devices.choose(device)
     _train(
         "pair",
         data,
         output,
-        plan=_named(recipe, resume) or read_recipe("set-pair"),
+        plan=_named(recipe, resume) or choose_recipe(chosen, minutes, "pair"),
         minutes=minutes,
         resume=resume,
         begin_from=begin_from,
         credit=credit,
-        device=devices.choose(device),
+        device=chosen,
         quiet=quiet,
         clips=clips,
     )

@@ -5,34 +5,38 @@ from dataclasses import replace
 
 import torch
 
-from burstfix.train.config import Recipe, read_recipe
+from burstfix.train.config import Recipe, TaskName, read_recipe
 
 _QUICK_MINUTES = 15  # in which a CPU makes too few steps with large crops
 # `set-burst-gpu` keeps 0.7 KB a pixel and frame, data included (as measured on a CPU): 3 GB.
 _ROOM = 8e9  # bytes
 
 
-def choose_recipe(device: torch.device, minutes: float) -> Recipe:
+def choose_recipe(device: torch.device, minutes: float, task: TaskName = "burst") -> Recipe:
     """Choose a recipe of `set` for a device and a time, and for the processes of torchrun.
 
     Args:
         device: where to train.
         minutes: how long.
+        task: what it shall learn.
     """
     # All of it, free or not: processes that share a GPU must not choose differently.
     memory = torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else 0
-    recipe = read_recipe(recipe_name(device.type, minutes, memory))
+    recipe = read_recipe(recipe_name(device.type, minutes, memory, task))
     return deal(recipe, int(os.environ.get("WORLD_SIZE", "1")))
 
 
-def recipe_name(kind: str, minutes: float, memory: int) -> str:
+def recipe_name(kind: str, minutes: float, memory: int, task: TaskName = "burst") -> str:
     """Name the recipe of `set` for a kind of device.
 
     Args:
         kind: cpu, cuda or mps.
         minutes: how long training lasts.
         memory: of a GPU, in all [bytes].
+        task: what it shall learn; for pairs there is one recipe for all.
     """
+    if task == "pair":
+        return "set-pair"
     if kind == "cuda" and memory >= _ROOM:
         return "set-burst-gpu"
     return "set-burst-quick" if kind == "cpu" and minutes <= _QUICK_MINUTES else "set-burst"
