@@ -185,10 +185,8 @@ def _train(
     terminal = Terminal(quiet=quiet)
     _check(output, resume, begin_from)
     if plan.task != task:
-        raise UsageError(
-            f"The recipe trains for {plan.task}, not for {task}.",
-            f"Run `burstfix train {plan.task}`, or name another recipe.",
-        )
+        mend = f"Run `burstfix train {plan.task}`, or name another recipe."
+        raise UsageError(f"The recipe trains for {plan.task}, not for {task}.", mend)
     photos = read_clips(data) if clips else read_photos(data)
     _introduce(photos, plan, terminal)
     terminal.say(f"Training {plan.backend} for {minutes:g} minutes on {device}; Ctrl-C saves.")

@@ -138,14 +138,6 @@ def render_pair(
             "Take a larger photograph, or less shake.",
         )
     scene = photo[None, :, :height, :width]
-    side = float(max(height, width))
-    settings = FilmSettings(
-        focal=(0.8 * side, 1.5 * side),
-        off_axis=0,
-        depth_share=0,
-        moving_share=float(moving),
-        streak=(max(low, 8), max(high, 8)),
-    )
     sequence = film(
         scene,
         scene.flip(-1),
@@ -154,10 +146,21 @@ def render_pair(
         exposed=range(1, 1 + span),
         extent=extent,
         margin=margin,
-        settings=settings,
+        settings=_settings(float(max(height, width)), (low, high), moving=moving),
         generator=generator,
     )
     sigma = PAIR_NOISE[noise] if isinstance(noise, str) else noise
     return RenderedPair(
         sequence=sequence, light=light, sigma=sigma, white_balance=white_balance, seed=seed
+    )
+
+
+def _settings(side: float, blur: Range, *, moving: bool) -> FilmSettings:
+    """Return how a whole picture of a side is filmed, by a lens as people use."""
+    return FilmSettings(
+        focal=(0.8 * side, 1.5 * side),
+        off_axis=0,
+        depth_share=0,
+        moving_share=float(moving),
+        streak=(max(blur[0], 8), max(blur[1], 8)),
     )
