@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from burstfix.align.geometry import Matrix, to_level
+from burstfix.align.light import shrink
 from burstfix.align.sampling import project, sample
 from burstfix.frame import Box
 
@@ -86,21 +87,22 @@ def light_field(
         factor: side of the blocks in full-resolution pixels.
         gain: what the short exposure was multiplied by.
     """
-    x, y = project(to_level(long_from_short, factor), Box.whole(short.shape[1:]))
-    other = sample(torch.from_numpy(long), x, y).numpy()
-    height, width = long.shape[1:]
+    side = STRIDE * factor  # full-resolution pixels between knots
+    small, other = shrink(short, STRIDE), shrink(long, STRIDE)
+    clipped = shrink((long.max(axis=0, keepdims=True) > CLIPPED).astype(np.float32), STRIDE)
+    x, y = project(to_level(long_from_short, side), Box.whole(small.shape[1:]))
+    there = sample(torch.from_numpy(np.concatenate([other, clipped])), x, y).numpy()
+    height, width = other.shape[1:]
     seen = ((x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)).numpy()
-    side = 2 * round(SIGMA) + 1
-    open_to_light = cv2.dilate(other.max(axis=0), np.ones((side, side))) < CLIPPED
-    mask = (seen & open_to_light).astype(np.float32)
-    coarse, _ = _difference(short, other, mask, 3 * SIGMA, gain)
-    fine, share = _difference(short, other, mask, SIGMA, gain)
-    difference = coarse + (fine - coarse) * share  # where the finer saw nothing, the coarser
-    knots = difference[:, ::STRIDE, ::STRIDE].astype(np.float32)
+    reach = np.ones((2 * round(SIGMA / STRIDE) + 1,) * 2)
+    mask = (seen & (cv2.dilate(there[3], reach) < 0.01)).astype(np.float32)
+    coarse, _ = _difference(small, there[:3], mask, 3 * SIGMA / STRIDE, gain)
+    fine, share = _difference(small, there[:3], mask, SIGMA / STRIDE, gain)
+    knots = coarse + (fine - coarse) * share  # where the finer saw nothing, the coarser
     return LightField(
-        torch.from_numpy(np.ascontiguousarray(knots)),
-        STRIDE * factor,
-        (factor - 1) / 2,
+        torch.from_numpy(np.ascontiguousarray(knots, dtype=np.float32)),
+        side,
+        (side - 1) / 2,
         FOREIGN_DARK * gain,
     )
 

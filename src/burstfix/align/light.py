@@ -67,30 +67,44 @@ def match_light(
     Returns:
         None where too few places were seen by both, unclipped.
     """
-    x, y = project(to_level(long_from_short, factor), Box.whole(short.shape[1:]), STRIDE)
-    one, one_peaks = _smooth(short), _peaks(short)
-    other, other_peaks = (
-        sample(torch.from_numpy(plane), x, y).numpy() for plane in (_smooth(long), _peaks(long))
-    )
-    height, width = long.shape[1:]
+    one, other = shrink(short, STRIDE), shrink(long, STRIDE)
+    x, y = project(to_level(long_from_short, STRIDE * factor), Box.whole(one.shape[1:]))
+    there = np.concatenate([_smooth(other), _peak(long)])
+    found = sample(torch.from_numpy(there), x, y).numpy()
+    height, width = other.shape[1:]
     seen = ((x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)).numpy()
-    thin = np.s_[:, ::STRIDE, ::STRIDE]
-    good = seen & (one_peaks[thin].max(axis=0) < BRIGHTEST) & (other_peaks.max(axis=0) < BRIGHTEST)
+    good = seen & (_peak(short)[0] < BRIGHTEST) & (found[3] < BRIGHTEST)
+    one, other = _smooth(one), found[:3]
     good &= other.max(axis=0) > 1e-4
     if np.count_nonzero(good) < FEWEST:
         return None
-    from_, to = (picture[:, good].astype(np.float64) for picture in (one[thin], other))
+    from_, to = (picture[:, good].astype(np.float64) for picture in (one, other))
     return _sane([_line(a, b, lifted=lifted) for a, b in zip(from_, to, strict=True)], from_, to)
 
 
+def shrink(picture: Picture, by: int) -> Picture:
+    """Average over squares; (C, h, w) to (C, h // by, w // by)."""
+    height, width = (side // by for side in picture.shape[1:])
+    whole = picture[:, : height * by, : width * by]
+    size = (width, height)
+    return np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in whole])
+
+
 def _smooth(picture: Picture) -> Picture:
-    return np.stack([cv2.GaussianBlur(plane, (0, 0), SIGMA) for plane in picture])
+    """Smooth what was shrunk."""
+    return np.stack([cv2.GaussianBlur(plane, (0, 0), SIGMA / STRIDE) for plane in picture])
 
 
-def _peaks(picture: Picture) -> Picture:
-    """Return the brightest near each place: blur mixes lost light into what looks unclipped."""
-    side = 2 * round(SIGMA) + 1
-    return np.stack([cv2.dilate(plane, np.ones((side, side))) for plane in picture])
+def _peak(picture: Picture) -> Picture:
+    """Return the brightest near each place: blur mixes lost light into what looks unclipped.
+
+    (3, h, w) to (1, h // STRIDE, w // STRIDE).
+    """
+    height, width = (side // STRIDE for side in picture.shape[1:])
+    brightest = picture.max(axis=0)[: height * STRIDE, : width * STRIDE]
+    blocks = brightest.reshape(height, STRIDE, width, STRIDE).max(axis=(1, 3))
+    side = 2 * round(SIGMA / STRIDE) + 1
+    return np.asarray(cv2.dilate(blocks, np.ones((side, side))))[None]
 
 
 def _line(x: Samples, y: Samples, *, lifted: bool) -> tuple[float, float]:

@@ -18,7 +18,7 @@ from burstfix.noise import estimate
 LEAST_TIME_EV = 1 / 3  # between exposure times that tell which is which: a third of a stop
 LEAST_NOISE_EV = 1.0  # between noise-to-signal ratios (of variances) that do
 LEAST_SHARPNESS_EV = 0.6  # between powers of fine detail that do
-NOISE_SIDE = 1024  # of the square in the middle in which noise is measured [px]
+NOISE_SIDE = 640  # of the square in the middle in which noise is measured [px]
 _CLIPPED = 0.9  # of linear light: from where it tells nothing of noise
 _QUIETEST = 1e-6  # noise-to-signal ratio below which all is coding and counts as equal
 
