@@ -87,7 +87,8 @@ def shrink(picture: Picture, by: int) -> Picture:
     height, width = (side // by for side in picture.shape[1:])
     whole = picture[:, : height * by, : width * by]
     size = (width, height)
-    return np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in whole])
+    planes = [cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in whole]
+    return np.stack(planes).astype(np.float32, copy=False)
 
 
 def _smooth(picture: Picture) -> Picture:
