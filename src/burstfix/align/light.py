@@ -88,7 +88,7 @@ def shrink(picture: Picture, by: int) -> Picture:
     whole = picture[:, : height * by, : width * by]
     size = (width, height)
     planes = [cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in whole]
-    return np.stack(planes).astype(np.float32, copy=False)
+    return np.asarray(np.stack(planes), np.float32)
 
 
 def _smooth(picture: Picture) -> Picture:
@@ -105,7 +105,7 @@ def _peak(picture: Picture) -> Picture:
     brightest = picture.max(axis=0)[: height * STRIDE, : width * STRIDE]
     blocks = brightest.reshape(height, STRIDE, width, STRIDE).max(axis=(1, 3))
     side = 2 * round(SIGMA / STRIDE) + 1
-    return np.asarray(cv2.dilate(blocks, np.ones((side, side))))[None]
+    return np.asarray(cv2.dilate(blocks, np.ones((side, side))), np.float32)[None]
 
 
 def _line(x: Samples, y: Samples, *, lifted: bool) -> tuple[float, float]:
