@@ -1,6 +1,6 @@
 """A pair from files to a file, by the Python API."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
@@ -11,6 +11,7 @@ from made import MadePair, make_pair, scene, to_light
 
 from burstfix import read_frame, restore_pair
 from burstfix.align.light import LightMatch
+from burstfix.backends import find
 from burstfix.backends.base import DESCRIPTOR
 from burstfix.errors import AlignmentError, InputError, UsageError
 from burstfix.frame import Box, Frame, Metadata, TensorPixels
@@ -19,6 +20,7 @@ from burstfix.restore.kinds import Kinds
 from burstfix.restore.options import Options
 from burstfix.restore.pair_alignment import MatchedPixels, align_pair
 from burstfix.restore.report import Reporter
+from burstfix.weights import Card, save
 
 INSIDE = np.s_[16:-16, 16:-16]
 KINDS = Kinds((0,), (1,), "options")
@@ -201,3 +203,24 @@ def test_a_thing_that_stands_only_in_the_long_frame_does_no_harm(tmp_path: Path)
     there = np.s_[55:105, 90:120]
     errors = [np.abs(picture - pair.truth)[there].mean() for picture in (codes(output), noisy)]
     assert errors[0] < errors[1]
+
+
+def test_a_network_of_two_frames_gets_the_mean_of_each_kind(
+    made_pair: MadePair, tmp_path: Path
+) -> None:
+    again = make_pair(tmp_path / "again", tint=(1.0, 0.8, 0.7), ratio=0.1, noise=0.004)
+    backend = find("deblur-merger")
+    config = backend.config(width=0.1, residual=True)
+    weights = tmp_path / "w.safetensors"
+    card = Card(backend="deblur-merger", task="pair", config=asdict(config))
+    save(backend.build(config), card, weights)
+    paths = [*made_pair.paths, *again.paths]
+    options = Options(backend="deblur-merger", weights=weights)
+    report = restore_pair(
+        paths, tmp_path / "out.png", options, noisy=[made_pair.short, again.short]
+    )
+    assert report.used == 4
+    shares = [frame.weight for frame in report.frames]
+    assert shares[0] == shares[2]
+    assert shares[1] == shares[3]
+    assert sum(share or 0 for share in shares) == pytest.approx(1, abs=1e-4)
