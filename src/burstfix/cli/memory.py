@@ -11,6 +11,10 @@ import ctypes
 import os
 import sys
 
+# Backends that compute so little that taking pieces anew costs more than their memory is worth:
+# `fba` took 3 of 21 seconds longer on the processor.
+QUICK = frozenset({"fba", "mean"})
+
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h
 _LARGE_BYTES = 4 << 20  # from here on pieces are handed back
 _SPARE_BYTES = 64 << 20  # of smaller pieces may be kept; by default, glibc would keep next to none
