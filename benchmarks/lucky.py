@@ -6,6 +6,7 @@ frames; the reference is the first, so a poor one.
 """
 
 import argparse
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from statistics import fmean
 
 import torch
 from bursts import load_photos
-from common import measured_backends, print_table, write_result
+from common import RESULTS, measured_backends, print_table, write_result
 from torch import Tensor
 
 from burstfix.backends.base import DESCRIPTOR, Network
@@ -31,12 +32,13 @@ def main() -> None:
     options = _arguments()
     photos = load_photos(options.photos, options.count)
     networks = measured_backends(options.weights)
+    if options.backends:
+        networks = {name: networks[name] for name in options.backends}
     bursts = [
         lucky_burst(photo, options, seed) for seed, photo in enumerate(photos.values(), start=1)
     ]
-    curves = {NEWEST: _newest(bursts)} | {
-        name: _curve(network, bursts) for name, network in networks.items()
-    }
+    curves = {NEWEST: _newest(bursts)} | _kept(options)
+    curves |= {name: _curve(network, bursts) for name, network in networks.items()}
     head = [f"PSNR [dB] after frame, noise {options.noise}"]
     print_table(
         [*head, *(str(k + 1) for k in range(options.frames)), "gain at 3", "lost after"],
@@ -59,8 +61,23 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--poor-px", type=float, nargs=2, default=(12.0, 25.0), help="shake")
     parser.add_argument("--crop", type=int, default=256, help="side of the frames [px]")
     parser.add_argument("--weights", type=Path, nargs="*", default=[], help="more to measure")
+    parser.add_argument("--backends", nargs="+", help="only these; other curves are kept")
     parser.add_argument("--json", type=Path, help="else benchmarks/results/lucky.json")
     return parser.parse_args()
+
+
+def _kept(options: argparse.Namespace) -> dict[str, list[float]]:
+    """Read the curves of an earlier run on the same bursts, where only some are measured anew."""
+    path = options.json or RESULTS / "lucky.json"
+    if not options.backends or not path.exists():
+        return {}
+    document = json.loads(path.read_text())
+    for name in ("count", "frames", "noise", "poor_px", "crop"):
+        asked = getattr(options, name)
+        if document["arguments"][name] != (list(asked) if isinstance(asked, tuple) else asked):
+            raise SystemExit(f"{path} was measured with another --{name}; leave out --backends.")
+    curves: dict[str, list[float]] = document["curves"]
+    return curves
 
 
 def lucky_burst(photo: Tensor, options: argparse.Namespace, seed: int) -> SyntheticBurst:

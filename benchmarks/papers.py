@@ -30,7 +30,7 @@ def main() -> None:
     methods = sorted({s["method"] for s in scores}, key=_place)
     lengths = sorted({s["length"] for s in scores})
     facts = _facts(options.weights)
-    seconds = _seconds(options.speed)
+    seconds = dict(options.extrapolated) | _seconds(options.speed)
     rows = {
         method: {
             "psnr": _by_level(scores, method, lengths, "psnr"),
@@ -58,9 +58,22 @@ def _arguments() -> argparse.Namespace:
         help="written by burstfix evaluate --json; where files tell of one method, the last counts",
     )
     parser.add_argument("--speed", type=Path, nargs="*", default=[], help="written by speed.py")
+    parser.add_argument(
+        "--extrapolated",
+        type=_extrapolation,
+        nargs="*",
+        default=[],
+        metavar="METHOD=SECONDS",
+        help="for 12 MP x 8, of methods that --speed does not tell of",
+    )
     parser.add_argument("--weights", type=Path, nargs="*", default=[], help="more that was scored")
     parser.add_argument("--json", type=Path, help="else benchmarks/results/papers.json")
     return parser.parse_args()
+
+
+def _extrapolation(text: str) -> tuple[str, dict[str, Any]]:
+    method, _, seconds = text.partition("=")
+    return method, {"seconds_12mp_8": float(seconds), "extrapolated": True}
 
 
 def _merged(files: Iterable[Path], field: str, key: str) -> list[Score]:
