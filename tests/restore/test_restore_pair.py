@@ -224,3 +224,13 @@ def test_a_network_of_two_frames_gets_the_mean_of_each_kind(
     assert shares[0] == shares[2]
     assert shares[1] == shares[3]
     assert sum(share or 0 for share in shares) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_long_frame_that_clipped_nearly_all_is_refused(
+    made_pair: MadePair, tmp_path: Path
+) -> None:
+    white = tmp_path / "white.png"
+    cv2.imwrite(str(white), np.maximum(cv2.imread(str(made_pair.long)), 252))
+    with pytest.raises(AlignmentError):
+        restore_pair([made_pair.short, white], tmp_path / "out.png", noisy=[made_pair.short])
+    assert not (tmp_path / "out.png").exists()
