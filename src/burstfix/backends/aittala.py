@@ -31,7 +31,7 @@ _HEAD = 64
 
 _SPREAD = 0.05  # of the first directions, as Salimans and Kingma draw them
 _CORRECTION = 0.1  # of a residual's first size, else the first steps of training overshoot
-_DETAIL = (3, 9)  # means over so many pixels differ by what shake takes and noise hardly adds
+_NOISE_THERE = 0.4  # of the noise above a mean over 3 px, what lies between those over 3 and 9
 _AROUND = 9  # cells of four pixels over which that is averaged
 _NOTHING = 1e-6  # energy that counts as none, in codes squared
 _FAINT = 1e-4  # deviations below it are not scaled up: the channel is constant
@@ -310,19 +310,31 @@ class AittalaNetwork(Network):
 
 
 def local_sharpness(burst: Tensor) -> Tensor:
-    """Measure how much detail each frame has around each pixel.
+    """Compare how much detail the frames have around each pixel.
+
+    Detail is the energy between means over 3 and 9 px, which shake takes, less the noise there,
+    which what lies above tells of. The frames' mean energy is added: where there is little
+    detail, or much noise, all frames are alike.
 
     Args:
         burst: display-coded frames; (N, F, 3, H, W), sides multiples of four.
 
     Returns:
-        Logarithm of the energy of a band of middle frequencies; (N, F, 1, H, W).
+        Its logarithm; (N, F, 1, H, W).
     """
     grey = burst.float().mean(dim=2).flatten(0, 1).unsqueeze(1)
-    fine, coarse = (_box(grey, side) for side in _DETAIL)
-    energy = _box(F.avg_pool2d((fine - coarse).square(), 4), _AROUND)
-    wide = F.interpolate((energy + _NOTHING).log(), scale_factor=4, mode="bilinear")
+    fine, coarse = _box(grey, 3), _box(grey, 9)
+    noise, energy = _energy(grey - fine), _energy(fine - coarse)
+    detail = (energy - _NOISE_THERE * noise).clamp_min(0)
+    shape = (*burst.shape[:2], 1, *energy.shape[-2:])
+    level = detail.view(shape) + energy.view(shape).mean(dim=1, keepdim=True) + _NOTHING
+    wide = F.interpolate(level.log().flatten(0, 1), scale_factor=4, mode="bilinear")
     return wide.view(*burst.shape[:2], 1, *burst.shape[-2:])
+
+
+def _energy(band: Tensor) -> Tensor:
+    """Average squares over neighbourhoods; (B, 1, H, W) to (B, 1, H / 4, W / 4)."""
+    return _box(F.avg_pool2d(band.square(), 4), _AROUND)
 
 
 def _box(picture: Tensor, side: int) -> Tensor:
