@@ -10,7 +10,7 @@ from burstfix.backends.base import plain_descriptor
 from burstfix.backends.set import Config, SetNetwork
 from burstfix.backends.set.blur import PSF_SIDE, lag_maps
 from burstfix.backends.set.cells import CELL, FADE, cut, join
-from burstfix.backends.set.wiener import deblur, transfer_function
+from burstfix.backends.set.wiener import MARGIN, deblur, transfer_function
 from burstfix.tiling import TensorSource, run_whole
 
 SMALL = Config(
@@ -53,6 +53,11 @@ def blurred(picture: Tensor, psfs: Tensor) -> Tensor:
     return torch.stack([F.conv2d(channel[None, None], kernel)[0] for channel in picture], dim=1)
 
 
+def inside(pieces: Tensor) -> Tensor:
+    """Take what reaches beyond the cell away; (1, R, 3, t, t) to (1, R, 3, CELL, CELL)."""
+    return pieces[..., FADE:-FADE, FADE:-FADE]
+
+
 def smooth_picture(size: int) -> Tensor:
     noise = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(5))
     return F.avg_pool2d(noise, 3, stride=1, padding=1)[0]
@@ -84,11 +89,12 @@ def test_a_transfer_function_does_not_know_where_its_psf_lies() -> None:
 
 def test_two_streaks_across_each_other_are_undone() -> None:
     psfs = torch.stack([streak(columns=15), streak(rows=15)])
+    floors = torch.tensor([[1e-4, 10.0]])
     picture = smooth_picture(CELL + 2 * (PSF_SIDE // 2))
     half = PSF_SIDE // 2
     truth = picture[:, half:-half, half:-half]
     burst = blurred(picture, psfs)[None]
-    result = deblur(burst, psfs[None], torch.ones(1, 2), torch.tensor([[1e-4, 10.0]]))
+    result = inside(deblur(cut(burst, MARGIN)[0], psfs[None], torch.ones(1, 2), floors))
     assert result.shape == (1, 2, 3, CELL, CELL)
     inner = (..., slice(32, -32), slice(32, -32))
     error = (result[0, 0] - truth)[inner].square().mean().sqrt()
@@ -102,7 +108,8 @@ def test_a_frame_without_weight_is_not_fused() -> None:
     burst = torch.rand(1, 2, 3, CELL, CELL, generator=torch.Generator().manual_seed(1))
     burst[:, 0] -= burst[:, 0].mean() - burst.mean()
     burst[:, 1] -= burst[:, 1].mean() - burst.mean()
-    result = deblur(burst, psfs, torch.tensor([[1.0, 0.0]]), torch.tensor([[1e-6]]))
+    weights, floors = torch.tensor([[1.0, 0.0]]), torch.tensor([[1e-6]])
+    result = inside(deblur(cut(burst, MARGIN)[0], psfs, weights, floors))
     inner = (..., slice(8, -8), slice(8, -8))
     torch.testing.assert_close(result[0, 0][inner], burst[0, 0][inner], atol=2e-3, rtol=0)
 
@@ -163,7 +170,7 @@ def test_without_blur_widths_nothing_is_told() -> None:
 
 def test_no_pixel_beyond_the_declared_radius_is_looked_at() -> None:
     network = small_network()
-    radius = network.contract.receptive_radius
+    radius = network.contract.receptive_radius + FADE + CELL + MARGIN  # and the first pass
     cells = 2 * math.ceil(radius / CELL) + 1
     burst, seen, descriptor = random_burst(2, (CELL, cells * CELL))
     column = cells // 2 * CELL + 3
@@ -182,8 +189,16 @@ def test_tiles_give_the_whole_picture() -> None:
     settings = {"descriptor": descriptor, "device": torch.device("cpu"), "precision": "fp32"}
     whole = run_whole(network, source, tile=4096, **settings)
     radius = network.contract.receptive_radius
-    tiled = run_whole(network, source, tile=CELL, halo=radius, **settings)
+    tiled = run_whole(network, source, tile=80, halo=radius, **settings)
     torch.testing.assert_close(tiled, whole, rtol=0, atol=1 / 65535)
+    rows = slice(0, whole.shape[1] // 16 * 16)
+    columns = slice(0, whole.shape[2] // 16 * 16)
+    part = (..., rows, columns)
+    with torch.inference_mode():
+        one_pass = network.restore_light(burst[part], seen[part], descriptor)[0]
+    cropped = TensorSource(burst[0][part], seen[0][part])
+    two_passes = run_whole(network, cropped, tile=144, halo=radius, **settings)
+    torch.testing.assert_close(two_passes, one_pass, rtol=0, atol=1 / 65535)
 
 
 def test_every_weight_gets_a_gradient_where_blur_is_estimated() -> None:

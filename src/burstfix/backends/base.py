@@ -24,6 +24,26 @@ DESCRIPTOR = (
 
 
 @dataclass(frozen=True, kw_only=True)
+class Survey:
+    """A first pass over the cells of the whole picture, whose planes the second one takes.
+
+    What looks at whole cells is done once for each of them; tiles then need not read the cells
+    around them.
+
+    Args:
+        cell: side of a cell [px].
+        margin: how far around a cell is looked at [px]; beyond the picture it is mirrored.
+        fade: how far beyond a cell neighbours fade into each other [px].
+        planes: how many planes the first pass makes.
+    """
+
+    cell: int
+    margin: int
+    fade: int
+    planes: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Contract:
     """What a network needs of its input; tiling and alignment read only this.
 
@@ -42,6 +62,7 @@ class Contract:
         working_bytes: memory that `forward` needs in fp32 at its peak, beyond its arguments, per
             input pixel and frame [bytes], measured; the automatic tile size rests on it, and on
             half precision needing half.
+        survey: the first pass, if the network has one. Radius and halo are of the second then.
     """
 
     tasks: tuple[Task, ...] = ("burst",)
@@ -54,6 +75,7 @@ class Contract:
     order_invariant: bool = False
     order_matters: bool = False
     working_bytes: int = 64
+    survey: Survey | None = None
 
 
 @dataclass(frozen=True)
@@ -107,8 +129,44 @@ class Network(nn.Module):
         whole: Tensor = self(burst, seen, descriptor)
         return whole[..., core.top : core.bottom, core.left : core.right]
 
+    def survey(self, blocks: Tensor, seen: Tensor, descriptor: Tensor) -> Tensor:
+        """Make the planes of the first pass, where the contract has one, for some cells.
+
+        Args:
+            blocks: frames of M cells with the margin around, s = cell + 2 margin, in linear
+                light, reference first; (M, F, 3, s, s) float32.
+            seen: how far each pixel of the cells was seen, 0 to 1; (M, F, 1, cell, cell).
+            descriptor: as in `forward`; (M, F, D).
+
+        Returns:
+            Planes of the cells, which reach `fade` beyond them, t = cell + 2 fade;
+            (M, planes, t, t) float32.
+        """
+        raise NotImplementedError
+
+    def forward_surveyed(
+        self, burst: Tensor, seen: Tensor, descriptor: Tensor, surveyed: Tensor
+    ) -> Tensor:
+        """Restore as `forward` does, with planes of the first pass: the second pass.
+
+        Args:
+            burst: as in `forward`.
+            seen: as in `forward`.
+            descriptor: as in `forward`.
+            surveyed: what `survey` made, its cells faded into each other; (N, planes, H, W).
+
+        Returns:
+            What `forward` returns.
+        """
+        raise NotImplementedError
+
     def restore_light(
-        self, burst: Tensor, seen: Tensor, descriptor: Tensor, core: Box | None = None
+        self,
+        burst: Tensor,
+        seen: Tensor,
+        descriptor: Tensor,
+        core: Box | None = None,
+        surveyed: Tensor | None = None,
     ) -> Tensor:
         """Restore in linear light, whatever coding the network works in.
 
@@ -117,13 +175,19 @@ class Network(nn.Module):
             seen: as in `forward`.
             descriptor: as in `forward`.
             core: the part to restore, in pixels of the burst; None is all.
+            surveyed: planes of a first pass, as `forward_surveyed` takes them; None: the network
+                does both passes.
 
         Returns:
             The picture, or that part of it, in linear light; (N, 3, h, w) float32, not clipped.
         """
         coded = self.code(burst)
-        if core is None:
-            result: Tensor = self(coded, seen, descriptor)
+        if surveyed is not None:
+            result = self.forward_surveyed(coded, seen, descriptor, surveyed)
+            core = core or Box.whole((burst.shape[-2], burst.shape[-1]))
+            result = result[..., core.top : core.bottom, core.left : core.right]
+        elif core is None:
+            result = self(coded, seen, descriptor)
         else:
             result = self.forward_core(coded, seen, descriptor, core)
         return self.decode(result)

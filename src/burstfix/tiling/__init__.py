@@ -16,6 +16,7 @@ from burstfix.frame import Box
 from burstfix.tiling.layout import Layout, layout_for
 from burstfix.tiling.reader import LIGHT_BYTES, Reader, Source, TensorSource, Tile
 from burstfix.tiling.runner import LEAST_SIDE, Runner, computing
+from burstfix.tiling.survey import OneAtATime, Surveyor, make_surveyor
 
 __all__ = ["Precision", "Source", "TensorSource", "frame_shares", "run_tiled", "run_whole"]
 
@@ -76,11 +77,14 @@ def run_tiled(
     dtype = _dtype(network, precision, device)
     side = tile or _auto_side(contract, source.frames, device, memory, halo, dtype)
     layout = layout_for(contract, source.size, side, halo)
+    if contract.survey:
+        source = OneAtATime(source)
     reader = Reader(
         source, layout, keep=min(memory // 3, _KEEP_BYTES), pinned=device.type == "cuda"
     )
     runner = Runner(network, layout, descriptor=descriptor, device=device, dtype=dtype)
-    yield from _bands(layout, _ahead(reader.tiles()), runner, on_tile)
+    surveyor = make_surveyor(network, source, layout.padded, runner)
+    yield from _bands(layout, _ahead(reader.tiles()), runner, surveyor, on_tile)
 
 
 def run_whole(
@@ -204,6 +208,7 @@ def _bands(
     layout: Layout,
     tiles: Iterator[Tile],
     runner: Runner,
+    surveyor: Surveyor | None,
     on_tile: Callable[[int, int], None] | None,
 ) -> Iterator[tuple[int, Tensor]]:
     """Restore the tiles in their order and put them together, band by band."""
@@ -215,9 +220,13 @@ def _bands(
         top, bottom = layout.region(band[0]).top, layout.region(band[0]).bottom
         light = torch.zeros(3, bottom - top, layout.padded.right)
         light[:, : carried.shape[1]] = carried
+        if surveyor:
+            rows = layout.box(layout.region(band[0]))
+            surveyor.prepare(rows.top, rows.bottom)
+        surveyed = surveyor.read if surveyor else None
         for core in band:
             region = layout.region(core)
-            restored = runner.restore(next(tiles))
+            restored = runner.restore(next(tiles), surveyed)
             if layout.blend:
                 restored = restored * layout.weight(core)
             at = region.shift(-top, 0)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from burstfix.backends.base import DESCRIPTOR
 from burstfix.backends.set.blocks import Block, down, normalise, stack, up, walk
-from burstfix.backends.set.cells import CELL, cut
+from burstfix.backends.set.cells import CELL
 from burstfix.backends.set.config import FLOORS, Config
 from burstfix.backends.set.frames import describe
 
@@ -52,22 +52,20 @@ class BlurNet(nn.Module):
         distance = (axis[:, None].square() + axis.square()).sqrt()
         self.register_buffer("prior", -distance / _SPAN, persistent=False)
 
-    def forward(self, burst: Tensor, descriptor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, cells: Tensor, descriptor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Tell the blur.
 
         Args:
-            burst: linear light; (N, F, 3, H, W).
-            descriptor: as `Network.forward` takes it; (N, F, D).
+            cells: linear light of one channel; (M, F, s, s) float32, s = CELL.
+            descriptor: as `Network.forward` takes it, for each cell; (M, F, D).
 
         Returns:
-            Logarithms of the point spread functions, which sum to 1, (M, F, k, k) for the M cells
-            of all N bursts; logarithms of each frame's weight (M, F); logarithms of factors on
-            the floors (M, FLOORS).
+            Logarithms of the point spread functions, which sum to 1, (M, F, k, k); logarithms of
+            each frame's weight (M, F); logarithms of factors on the floors (M, FLOORS).
         """
-        frames = burst.shape[1]
-        cells = cut(burst.float().mean(dim=2), 0)
-        maps = lag_maps(cells.flatten(0, 1)).flatten(0, 1)
-        known = self.describe(describe(descriptor)).repeat_interleave(cells.shape[1], dim=0)
+        frames = cells.shape[1]
+        maps = lag_maps(cells).flatten(0, 1)
+        known = self.describe(describe(descriptor))
         planes = F.pixel_unshuffle(maps, 2).contiguous(memory_format=torch.channels_last)
         features = self.stem(planes)
         features = F.relu_(features + known.flatten(0, 1)[:, :, None, None].to(features.dtype))

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from burstfix.backends.mirror import mirrored
+
 CELL = 128  # px; a hand's shake changes little over it
 FADE = 16  # px beyond a cell over which neighbours fade into each other
 
@@ -67,9 +69,6 @@ def _extend(pictures: Tensor, dim: int, before: int, end: int) -> Tensor:
     length = pictures.shape[dim]
     if not before and end == length:
         return pictures
-    period = max(1, 2 * (length - 1))
-    outside = torch.tensor([*range(-before, 0), *range(length, end)], device=pictures.device)
-    position = outside % period
-    mirrored = pictures.index_select(dim, torch.minimum(position, period - position))
-    first, last = torch.split(mirrored, [before, end - length], dim=dim)
+    outside = (mirrored(-before, 0, length), mirrored(length, end, length))
+    first, last = (pictures.index_select(dim, part.to(pictures.device)) for part in outside)
     return torch.cat([first, pictures, last], dim=dim)

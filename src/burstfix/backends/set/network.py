@@ -6,11 +6,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from burstfix.backends.base import Backend, Contract, Explanation, Network
+from burstfix.backends.base import Backend, Contract, Explanation, Network, Survey
 from burstfix.backends.order import content_order, take
 from burstfix.backends.set.blocks import meet
 from burstfix.backends.set.blur import BlurNet
-from burstfix.backends.set.cells import CELL, FADE, cut
+from burstfix.backends.set.cells import CELL, FADE, cut, join
 from burstfix.backends.set.code import to_code, to_light
 from burstfix.backends.set.config import FLOORS, SCALES, Config
 from burstfix.backends.set.frames import FrameNet
@@ -18,9 +18,6 @@ from burstfix.backends.set.fusion import Fusion
 from burstfix.backends.set.trunk import GROWING, Trunk
 from burstfix.backends.set.wiener import MARGIN, deblur
 
-# Measured: what lies farther changes no code by 1/1024. The deblurred pictures are whole only
-# where all that a cell looks at was read, MARGIN around it.
-_HALO = 96
 _MOST = 6.0  # of what the logarithm of a weight or a floor is changed by
 
 
@@ -33,13 +30,15 @@ class SetNetwork(Network):
         self.fusion = Fusion(config)
         self.blur = BlurNet(config) if config.blur_widths else None
         self.trunk = Trunk(config)
+        survey = Survey(cell=CELL, margin=MARGIN, fade=FADE, planes=3 * len(FLOORS))
         self.contract = Contract(
             tasks=("burst", "pair"),
-            multiple_of=CELL if config.blur_widths else SCALES[-1],
+            multiple_of=SCALES[-1],
             receptive_radius=receptive_radius(config),
-            halo=_HALO + (MARGIN if config.blur_widths else 0),
+            halo=96,  # measured: what lies farther changes no code by 1/1024
             order_invariant=True,
             working_bytes=360,
+            survey=survey if config.blur_widths else None,
         )
 
     def forward(self, burst: Tensor, seen: Tensor, descriptor: Tensor) -> Tensor:
@@ -57,32 +56,62 @@ class SetNetwork(Network):
     def _restore(
         self, burst: Tensor, seen: Tensor, descriptor: Tensor
     ) -> tuple[Tensor, Explanation | None]:
+        """Restore in one pass: the cells are cut out of the burst itself."""
+        if self.blur is None:
+            return self._fuse(burst, seen, descriptor, None), None
+        blocks, whole = cut(burst.float(), MARGIN), cut(seen, 0)
+        cells = blocks.shape[1]
+        known = descriptor.repeat_interleave(cells, dim=0)
+        psfs, pieces = self._deblur(self.blur, blocks.flatten(0, 1), whole.flatten(0, 1), known)
+        pieces = pieces.flatten(1, 2).view(len(burst), cells, -1, *pieces.shape[-2:])
+        pictures = join(pieces, (burst.shape[-2], burst.shape[-1]))
+        result = self._fuse(burst, seen, descriptor, pictures)
+        psfs = psfs.view(len(burst), cells, *psfs.shape[1:])
+        return result, Explanation(psfs, pictures.view(len(burst), -1, 3, *pictures.shape[-2:]))
+
+    def survey(self, blocks: Tensor, seen: Tensor, descriptor: Tensor) -> Tensor:
+        """Deblur some cells; arguments and result as `Network.survey`."""
+        assert self.blur is not None
+        order = content_order(blocks, seen, descriptor, first=1)
+        blocks, seen, descriptor = (take(part, order) for part in (blocks, seen, descriptor))
+        return self._deblur(self.blur, blocks, seen, descriptor)[1].flatten(1, 2)
+
+    def forward_surveyed(
+        self, burst: Tensor, seen: Tensor, descriptor: Tensor, surveyed: Tensor
+    ) -> Tensor:
+        """Restore with deblurred pictures; arguments and result as `Network.forward_surveyed`."""
+        order = content_order(burst, seen, descriptor, first=1)
+        burst, seen, descriptor = (take(part, order) for part in (burst, seen, descriptor))
+        return self._fuse(burst, seen, descriptor, surveyed)
+
+    def _fuse(
+        self, burst: Tensor, seen: Tensor, descriptor: Tensor, deblurred: Tensor | None
+    ) -> Tensor:
+        """Fuse frames and correct the picture, with what undoing blur gave: (N, 3 R, H, W)."""
         levels = self.frame_net(burst, seen, descriptor)
         shares = self.fusion.weigh(levels, seen)
         light = self.fusion.pictures(burst, shares)
-        explanation = self._deblur(burst, seen, descriptor)
-        if explanation is not None:
-            light = torch.cat([light, explanation.pictures.flatten(1, 2)], dim=1)
+        if deblurred is not None:
+            light = torch.cat([light, deblurred], dim=1)
         pictures = to_code(light)
         shared = [meet(features, burst.shape[1]) for features in levels]
         correction, logits = self.trunk(pictures, shared)
         base = pictures[:, :3]
-        if explanation is not None:
+        if deblurred is not None:
             choices = torch.cat([base, pictures[:, -3 * len(FLOORS) :]], dim=1)
             choices = choices.view(len(base), -1, *base.shape[1:])
             base = (choices * logits.softmax(dim=1)[:, :, None]).sum(dim=1)
-        return to_light(base + correction), explanation
+        return to_light(base + correction)
 
-    def _deblur(self, burst: Tensor, seen: Tensor, descriptor: Tensor) -> Explanation | None:
-        """Estimate the blur of all frames and undo it."""
-        if self.blur is None:
-            return None
-        psfs, trust, floors = self.blur(burst, descriptor)
-        visible = cut(seen, 0).mean(dim=(3, 4, 5)).flatten(0, 1)
-        weight = visible * trust.clamp(-_MOST, _MOST).exp()
+    def _deblur(
+        self, blur: BlurNet, blocks: Tensor, seen: Tensor, descriptor: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Estimate the blur of all frames in each of M cells and undo it."""
+        inner = slice(MARGIN, MARGIN + CELL)
+        psfs, trust, floors = blur(blocks[..., inner, inner].mean(dim=2), descriptor)
+        weight = seen.mean(dim=(2, 3, 4)) * trust.clamp(-_MOST, _MOST).exp()
         ratios = floors.clamp(-_MOST, _MOST).exp() * torch.tensor(FLOORS, device=floors.device)
-        pictures = deblur(burst.float(), psfs.exp(), weight, ratios)
-        return Explanation(psfs.view(len(burst), -1, *psfs.shape[1:]), pictures)
+        return psfs, deblur(blocks, psfs.exp(), weight, ratios)
 
     def adopt(self, state: Mapping[str, Tensor]) -> None:
         """Begin with trained weights; those without blur grow, and restore as before at first."""
@@ -101,7 +130,10 @@ class SetNetwork(Network):
 
 
 def receptive_radius(config: Config) -> int:
-    """Count how far a pixel reaches, along the longest way, from the output back to the input."""
+    """Count how far a pixel reaches, along the longest way, from the output back to the input.
+
+    What cells look at, where blur is estimated, comes on top.
+    """
     trunk = [(2, 1)]  # (scale, 3x3 convolutions); the trunk's head
     trunk += [(s, 2 * n) for s, n in zip(SCALES, config.trunk_up_blocks, strict=False)]
     trunk += [(s, 2 * n) for s, n in zip(SCALES, config.trunk_blocks, strict=True)][::-1]
@@ -110,11 +142,7 @@ def receptive_radius(config: Config) -> int:
     frame += [(s, 2) for s in SCALES[:-1]]
     frame += [(s, 2 * n) for s, n in zip(SCALES, config.frame_blocks, strict=True)][::-1]
     frame += [(2, 1)]
-    radius = _reach(trunk + frame)
-    if config.blur_widths:  # cells fade into their neighbours, which look `MARGIN` farther
-        cells = math.ceil((_reach(trunk) + FADE) / CELL)
-        radius = max(radius, cells * CELL + MARGIN)
-    return radius
+    return _reach(trunk + frame)
 
 
 def _reach(steps: list[tuple[int, int]]) -> int:

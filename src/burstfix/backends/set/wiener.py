@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from burstfix.backends.set.blur import PSF_SIDE, frequencies
-from burstfix.backends.set.cells import CELL, FADE, cut, join
+from burstfix.backends.set.cells import CELL, FADE
 
 MARGIN = 48  # px around a cell: the reach of a point spread function, and what is tapered off
 _TAPER = 24  # px
@@ -12,7 +12,7 @@ _DETAIL = 0.05  # squared frequency at which natural pictures' power has fallen 
 _LEAST = 0.02  # share of the floor at frequency 0
 
 
-def deblur(burst: Tensor, psfs: Tensor, trust: Tensor, floors: Tensor) -> Tensor:
+def deblur(blocks: Tensor, psfs: Tensor, trust: Tensor, floors: Tensor) -> Tensor:
     """Fuse frames of known blur, cell by cell.
 
     The estimate with least squared error if cells were periodic, noise white and detail's power
@@ -20,28 +20,25 @@ def deblur(burst: Tensor, psfs: Tensor, trust: Tensor, floors: Tensor) -> Tensor
     |H|^2 w plus a floor.
 
     Args:
-        burst: linear light; (N, F, 3, H, W) float32.
-        psfs: point spread functions that sum to 1, for the M cells of all N bursts;
-            (M, F, k, k). What their centroids are off is taken back.
+        blocks: linear light of M cells with `MARGIN` around; (M, F, 3, s, s) float32.
+        psfs: point spread functions that sum to 1; (M, F, k, k). What their centroids are off is
+            taken back.
         trust: weight w of each frame, as the inverse of its noise's variance; (M, F).
         floors: ratios of noise to detail, R of them; (M, R).
 
     Returns:
-        One picture a floor, in linear light; (N, R, 3, H, W) float32.
+        One picture a floor of the cells with `FADE` around, t = CELL + 2 FADE, in linear light;
+        (M, R, 3, t, t) float32.
     """
-    blocks = cut(burst, MARGIN).flatten(0, 1)
-    taper = _taper(blocks.shape[-1], burst.device)
+    taper = _taper(blocks.shape[-1], blocks.device)
     middle = blocks.mean(dim=(1, 3, 4), keepdim=True)
     above, below = _sums(blocks, middle, taper, psfs, trust)
-    prior = _LEAST + frequencies(blocks.shape[-1], burst.device) / _DETAIL
+    prior = _LEAST + frequencies(blocks.shape[-1], blocks.device) / _DETAIL
     floor = floors[..., None, None] * prior
     ratio = above[:, None] / (below[:, None] + floor)[:, :, None]
-    restored = torch.fft.irfft2(ratio, s=tuple(blocks.shape[-2:])) + middle
+    restored: Tensor = torch.fft.irfft2(ratio, s=tuple(blocks.shape[-2:])) + middle
     inner = slice(MARGIN - FADE, MARGIN + CELL + FADE)
-    cells = restored[..., inner, inner].flatten(1, 2)
-    cells = cells.view(len(burst), -1, *cells.shape[1:])
-    joined = join(cells, (burst.shape[-2], burst.shape[-1]))
-    return joined.view(len(burst), -1, 3, *joined.shape[-2:])
+    return restored[..., inner, inner]
 
 
 def _sums(

@@ -1,0 +1,156 @@
+"""The first pass of networks that have one: over cells, a few rows ahead of the tiles."""
+
+import threading
+
+import torch
+from torch import Tensor
+
+from burstfix.backends.base import Network, Survey
+from burstfix.backends.mirror import mirrored
+from burstfix.frame import Box, Size
+from burstfix.tiling.reader import Source
+from burstfix.tiling.runner import Runner
+
+_COLUMNS = 4  # of cells, read at once; less reads the pixels around them oftener
+
+
+class OneAtATime:
+    """A source that two threads may read: the one for tiles ahead, and the first pass.
+
+    Args:
+        source: the burst.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.lock = threading.Lock()
+
+    @property
+    def size(self) -> Size:
+        """(height, width)."""
+        return self.source.size
+
+    @property
+    def frames(self) -> int:
+        """How many frames there are."""
+        return self.source.frames
+
+    def read(self, box: Box) -> tuple[Tensor, Tensor]:
+        """Return a box, as `Source.read`."""
+        with self.lock:
+            return self.source.read(box)
+
+
+class Surveyor:
+    """Keeps the planes of the rows that tiles still need.
+
+    Args:
+        survey: cells, and what is made of them.
+        source: the burst.
+        padded: the picture, padded to whole cells of the second pass.
+        runner: computes.
+    """
+
+    def __init__(self, survey: Survey, source: Source, padded: Box, runner: Runner) -> None:
+        self.survey = survey
+        self.source = source
+        self.padded = padded
+        self.runner = runner
+        self.rows, self.columns = (-(-length // survey.cell) for length in padded.size)
+        self.done = 0  # rows of cells
+        self.kept = Box(0, 0, 0, self.columns * survey.cell)
+        half = torch.float32 if runner.dtype == torch.float32 else torch.float16
+        self.planes = torch.zeros(survey.planes, 0, self.kept.right, dtype=half)
+
+    def prepare(self, top: int, bottom: int) -> None:
+        """Make the planes of rows of the padded picture, and forget those above."""
+        survey = self.survey
+        until = min(self.rows, (bottom - 1 + survey.fade) // survey.cell + 1)
+        self._make_room(top, max(until, self.done) * survey.cell + survey.fade)
+        for start in range(0, self.columns if until > self.done else 0, _COLUMNS):
+            columns = range(start, min(start + _COLUMNS, self.columns))
+            self._measure(range(self.done, until), columns)
+        self.done = max(until, self.done)
+
+    def read(self, box: Box) -> Tensor:
+        """Return the planes of a box inside prepared rows; (planes, h, w) float32."""
+        at = box.shift(-self.kept.top, 0)
+        return self.planes[:, at.top : at.bottom, at.left : at.right].float()
+
+    def _make_room(self, top: int, bottom: int) -> None:
+        kept, old = self.kept._replace(top=top, bottom=bottom), self.planes
+        self.planes = old.new_zeros(old.shape[0], bottom - top, old.shape[2])
+        both = kept.intersect(self.kept)
+        if not both.empty:
+            new, was = both.shift(-top, 0), both.shift(-self.kept.top, 0)
+            self.planes[:, new.top : new.bottom] = old[:, was.top : was.bottom]
+        self.kept = kept
+
+    def _measure(self, rows: range, columns: range) -> None:
+        """Do some cells: read them at once, compute them row by row."""
+        cell, margin = self.survey.cell, self.survey.margin
+        burst, seen = self._read(rows, columns)
+        side = cell + 2 * margin
+        inner = slice(margin, -margin or None)
+        for place, row in enumerate(rows):
+            strip = burst[..., place * cell : place * cell + side, :]
+            shown = seen[..., inner, inner][..., place * cell : (place + 1) * cell, :]
+            blocks, visible = (
+                part.unfold(-1, width, cell).movedim(-2, 0).contiguous()
+                for part, width in ((strip, side), (shown, cell))
+            )
+            for column, piece in zip(columns, self.runner.survey(blocks, visible), strict=True):
+                self._add(row, column, piece)
+
+    def _read(self, rows: range, columns: range) -> tuple[Tensor, Tensor]:
+        """Read cells and the margin around them; beyond the padded picture it is mirrored."""
+        margin, cell = self.survey.margin, self.survey.cell
+        positions = [
+            # Padding repeats the picture's edge.
+            mirrored(part[0] * cell - margin, (part[-1] + 1) * cell + margin, whole).clamp(max=last)
+            for part, whole, last in zip(
+                (rows, columns),
+                self.padded.size,
+                (self.source.size[0] - 1, self.source.size[1] - 1),
+                strict=True,
+            )
+        ]
+        down, across = positions
+        top, left = int(down.min()), int(across.min())
+        box = Box(top, left, int(down.max()) + 1, int(across.max()) + 1)
+        burst, seen = (
+            part.index_select(-2, down - top).index_select(-1, across - left)
+            for part in self.source.read(box)
+        )
+        return burst, seen
+
+    def _add(self, row: int, column: int, piece: Tensor) -> None:
+        """Fade a cell into its neighbours; at the picture's edges there are none."""
+        fade, cell = self.survey.fade, self.survey.cell
+        across = _ramp(cell, fade, first=column == 0, last=column == self.columns - 1)
+        along = _ramp(cell, fade, first=row == 0, last=row == self.rows - 1)
+        top, left = row * cell - fade, column * cell - fade
+        whole = Box(top, left, top + cell + 2 * fade, left + cell + 2 * fade)
+        box = whole.intersect(self.kept)
+        part, at = box.shift(-top, -left), box.shift(-self.kept.top, 0)
+        weighed = (piece * along[:, None] * across).to(self.planes.dtype)
+        self.planes[:, at.top : at.bottom, at.left : at.right] += weighed[
+            :, part.top : part.bottom, part.left : part.right
+        ]
+
+
+def make_surveyor(network: Network, source: Source, padded: Box, runner: Runner) -> Surveyor | None:
+    """Make what does the first pass; None where the network has none."""
+    survey = network.contract.survey
+    return Surveyor(survey, source, padded, runner) if survey else None
+
+
+def _ramp(cell: int, fade: int, *, first: bool, last: bool) -> Tensor:
+    """Return weights along a cell that sum to 1 with its neighbours'; (cell + 2 fade,)."""
+    weight = torch.ones(cell + 2 * fade)
+    rising = (torch.arange(2 * fade) + 0.5) / (2 * fade)
+    if not first:
+        weight[: 2 * fade] = rising
+    if not last:
+        weight[cell:] = rising.flip(0)
+    return weight
