@@ -87,7 +87,7 @@ def load(path: Path, settings: Mapping[str, str] | None = None) -> tuple[Network
     """Rebuild a network, in inference mode and fp32, on the CPU.
 
     Args:
-        path: of the weights file, or the name of weights that ship, as set-burst-blur.
+        path: of the weights file, or the name of weights that ship, as set-burst.
         settings: fields of the config to change, as `changed` takes them.
 
     Raises:
@@ -121,6 +121,7 @@ def read_card(path: Path) -> Card:
     Raises:
         WeightsError: the file is missing or damaged, or has another format.
     """
+    path = _located(path)
     return _card_of(path, hashlib.sha256(_read(path)).hexdigest())
 
 

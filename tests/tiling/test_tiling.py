@@ -12,7 +12,8 @@ from burstfix.color import SRGB, decode, encode
 from burstfix.errors import DeviceError, InputError, UsageError
 from burstfix.frame import Box, Size
 from burstfix.tiling import TensorSource, run_tiled, run_whole
-from burstfix.tiling.runner import Runner
+from burstfix.tiling.reader import Tile
+from burstfix.tiling.runner import Runner, Surveyed
 
 CPU = torch.device("cpu")
 SIZES = [(24, 24), (61, 83), (40, 200), (33, 32), (129, 257)]
@@ -269,9 +270,9 @@ def test_half_precision_is_not_for_formulas(monkeypatch: pytest.MonkeyPatch) -> 
     kinds: list[torch.dtype] = []
     original = Runner.restore
 
-    def spy(self: Runner, tile: object) -> Tensor:
+    def spy(self: Runner, tile: Tile, surveyed: Surveyed = None) -> Tensor:
         kinds.append(self.dtype)
-        return original(self, tile)
+        return original(self, tile, surveyed)
 
     monkeypatch.setattr(Runner, "restore", spy)
     network = Identity()

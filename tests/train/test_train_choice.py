@@ -1,11 +1,15 @@
 import dataclasses
+import json
+from pathlib import Path
 
 import pytest
 import torch
 
-from burstfix.train.choice import choose_recipe, deal, recipe_name
+from burstfix.backends import find
+from burstfix.train.choice import choose_recipe, deal, fit, recipe_name
 from burstfix.train.config import Recipe, read_recipe
 from burstfix.train.processes import Processes
+from burstfix.weights import Card, save
 
 
 @pytest.mark.parametrize(
@@ -39,6 +43,20 @@ def test_on_a_gpu_its_own_memory_decides(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(torch.cuda, "get_device_properties", properties)
     assert choose_recipe(torch.device("cuda:1"), 30) == read_recipe("set-burst-gpu")
     assert asked == [torch.device("cuda:1")]
+
+
+def test_weights_to_begin_with_decide_the_size_of_the_network(tmp_path: Path) -> None:
+    backend = find("set")
+    config = backend.config(frame_widths=(8, 8, 8, 8), trunk_widths=(8, 8, 8, 8))
+    path = tmp_path / "small.safetensors"
+    save(backend.build(config), Card(backend="set", config=dataclasses.asdict(config)), path)
+    recipe = read_recipe("set-burst-quick")
+    assert fit(recipe, None) == recipe
+    fitted = fit(recipe, path)
+    assert fitted.network == json.loads(json.dumps(dataclasses.asdict(config)))
+    assert dataclasses.replace(fitted, network=recipe.network) == recipe
+    other = read_recipe("aittala-burst")
+    assert fit(other, path) == other
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 8])

@@ -40,12 +40,14 @@ class LightField:
         step: pixels between them, the same both ways.
         first: row and column of the first knot [px].
         dark: linear light from where changes are by share.
+        foreign: how far the long exposure shows another thing, 0 to 1; (1, h, w), float32.
     """
 
     knots: Tensor
     step: int
     first: float
     dark: float
+    foreign: Tensor
 
     def change(self, light: Tensor, box: Box) -> Tensor:
         """Return the light of a box as the field changes it; (3, h, w) to the same."""
@@ -53,10 +55,17 @@ class LightField:
 
     def read(self, box: Box) -> Tensor:
         """Return the field over a box; (3, h, w). The same whatever the box, to the bit."""
-        rows = self._between(box.top, box.bottom, self.knots.shape[1])
-        columns = self._between(box.left, box.right, self.knots.shape[2])
+        return self._read(self.knots, box)
+
+    def alike(self, box: Box) -> Tensor:
+        """Return how far both exposures show the same things, 0 to 1; (1, h, w)."""
+        return 1 - self._read(self.foreign, box)
+
+    def _read(self, knots: Tensor, box: Box) -> Tensor:
+        rows = self._between(box.top, box.bottom, knots.shape[1])
+        columns = self._between(box.left, box.right, knots.shape[2])
         low, high, share = rows
-        across = torch.lerp(self.knots[:, low], self.knots[:, high], share[:, None])
+        across = torch.lerp(knots[:, low], knots[:, high], share[:, None])
         low, high, share = columns
         return torch.lerp(across[:, :, low], across[:, :, high], share)
 
@@ -96,21 +105,22 @@ def light_field(
     seen = ((x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)).numpy()
     reach = np.ones((2 * round(SIGMA / STRIDE) + 1,) * 2)
     mask = (seen & (cv2.dilate(there[3], reach) < 0.01)).astype(np.float32)
-    coarse, _ = _difference(small, there[:3], mask, 3 * SIGMA / STRIDE, gain)
-    fine, share = _difference(small, there[:3], mask, SIGMA / STRIDE, gain)
+    coarse, _, _ = _difference(small, there[:3], mask, 3 * SIGMA / STRIDE, gain)
+    fine, share, alike = _difference(small, there[:3], mask, SIGMA / STRIDE, gain)
     knots = coarse + (fine - coarse) * share  # where the finer saw nothing, the coarser
     return LightField(
         torch.from_numpy(np.ascontiguousarray(knots, dtype=np.float32)),
         side,
         (side - 1) / 2,
         FOREIGN_DARK * gain,
+        torch.from_numpy(np.ascontiguousarray(1 - alike, dtype=np.float32))[None],
     )
 
 
 def _difference(
     short: Picture, long: Picture, mask: Picture, sigma: float, gain: float
-) -> tuple[Picture, Picture]:
-    """Return how smoothed light differs, over (light + dark), and how far both tell it.
+) -> tuple[Picture, Picture, Picture]:
+    """Return how smoothed light differs, over (light + dark), how far both tell it, and are alike.
 
     The first is 0 where they do not.
     """
@@ -127,5 +137,6 @@ def _difference(
     # Round another thing its smoothed light fades out, and looks like a cast there.
     side = 4 * round(sigma) + 1
     alike = cv2.erode(np.where(known < ENOUGH, 1, alike).astype(np.float32), np.ones((side, side)))
-    trust = share * cv2.GaussianBlur(alike, (0, 0), sigma / 2)
-    return np.asarray((two - one) / (np.maximum(one, 0) + dark) * trust), np.asarray(share)
+    alike = np.asarray(cv2.GaussianBlur(alike, (0, 0), sigma / 2), dtype=np.float32)
+    change = (two - one) / (np.maximum(one, 0) + dark) * share * alike
+    return np.asarray(change), np.asarray(share), alike

@@ -1,8 +1,8 @@
 """Lay the frames of a burst onto the reference, box by box, at its exposure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -29,11 +29,14 @@ class AlignedBurst:
         source_from_reference: takes the reference's (x, y) to each frame's, in pixels; (3, 3)
             each, the first the identity.
         gains: what each frame's light is multiplied by; the first is 1.
+        alike: for some frames, by number: how far they show what the reference shows, 0 to 1, over
+            a box of its grid; (1, h, w).
     """
 
     views: Sequence[Frame]
     source_from_reference: Sequence[Matrix]
     gains: Sequence[float]
+    alike: Mapping[int, Callable[[Box], Tensor]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.frames == len(self.source_from_reference) == len(self.gains) > 0:
@@ -91,6 +94,9 @@ class AlignedBurst:
             share = filled if share is None else share * filled
         elif gain != 1:
             light = light * gain
+        if index in self.alike:
+            alike = self.alike[index](box)[0]
+            share = alike if share is None else share * alike
         if share is None:
             burst[index] = light
             return

@@ -22,13 +22,13 @@ EXAMPLES = """\b
 Examples:
   burstfix train burst --data photos/ -o my.safetensors --minutes 60
   burstfix train burst --data photos/ -o my.safetensors --minutes 90 --resume my.checkpoint
-  burstfix train burst --data photos/ -o my.safetensors --from weights/set-burst.safetensors
+  burstfix train burst --data photos/ -o my.safetensors --from set-burst
   torchrun --nproc_per_node 8 -m burstfix train burst --data photos.pack -o my.safetensors
 """
 PAIR_EXAMPLES = """\b
 Examples:
   burstfix train pair --data photos/ -o my.safetensors --minutes 60
-  burstfix train pair --data photos/ -o my.safetensors --from weights/set-burst.safetensors
+  burstfix train pair --data photos/ -o my.safetensors --from set-burst
   burstfix train pair --data photos/ -o my.safetensors --recipe deblur-rnn-pair
   burstfix train pair --data clips/ --clips -o my.safetensors
 """
@@ -88,14 +88,14 @@ def burst(
     """Train a burst network on your photographs; Ctrl-C saves what is there."""
     del debug  # read by `main`
     from burstfix import device as devices
-    from burstfix.train.choice import choose_recipe
+    from burstfix.train.choice import choose_recipe, fit
 
     chosen = devices.choose(device)
     _train(
         "burst",
         data,
         output,
-        plan=_named(recipe, resume) or choose_recipe(chosen, minutes),
+        plan=_named(recipe, resume) or fit(choose_recipe(chosen, minutes), begin_from),
         minutes=minutes,
         resume=resume,
         begin_from=begin_from,
@@ -134,14 +134,14 @@ def pair(
     """Train a network for a noisy and a shaken exposure; Ctrl-C saves what is there."""
     del debug  # read by `main`
     from burstfix import device as devices
-    from burstfix.train.choice import choose_recipe
+    from burstfix.train.choice import choose_recipe, fit
 
     chosen = devices.choose(device)
     _train(
         "pair",
         data,
         output,
-        plan=_named(recipe, resume) or choose_recipe(chosen, minutes, "pair"),
+        plan=_named(recipe, resume) or fit(choose_recipe(chosen, minutes, "pair"), begin_from),
         minutes=minutes,
         resume=resume,
         begin_from=begin_from,

@@ -187,11 +187,16 @@ class _Views:
         order = self._order(sharp)
         numbers = range(len(self.frames))
         gains = [matches[n].gain if n in matches else self._gain(n) for n in numbers]
+        views = [self._matched(n, matches[n]) if n in matches else self.frames[n] for n in order]
+        field = views[0].pixels.field if isinstance(views[0].pixels, MatchedPixels) else None
+        blurry = [place for place, n in enumerate(order) if n in self.kinds.blurry]
         return Aligned(
             source=AlignedBurst(
-                [self._matched(n, matches[n]) if n in matches else self.frames[n] for n in order],
+                views,
                 [self.alignments[n].source_from_reference for n in order],
                 [1.0 if n in matches else gains[n] for n in order],
+                # What moved through the long exposure would be painted into the result.
+                dict.fromkeys(blurry, field.alike) if field else {},
             ),
             descriptor=describe_frames([self.frames[n] for n in order], [gains[n] for n in order]),
             order=order,

@@ -119,7 +119,7 @@ class Surveyor:
         top, left = int(down.min()), int(across.min())
         box = Box(top, left, int(down.max()) + 1, int(across.max()) + 1)
         burst, seen = (
-            part.index_select(-2, down - top).index_select(-1, across - left)
+            _taken(_taken(part, -2, down - top), -1, across - left)
             for part in self.source.read(box)
         )
         return burst, seen
@@ -137,6 +137,13 @@ class Surveyor:
         self.planes[:, at.top : at.bottom, at.left : at.right] += weighed[
             :, part.top : part.bottom, part.left : part.right
         ]
+
+
+def _taken(part: Tensor, dim: int, positions: Tensor) -> Tensor:
+    """Take positions along an axis; no copy where they are all there are."""
+    if len(positions) == part.shape[dim]:
+        return part
+    return part.index_select(dim, positions)
 
 
 def make_surveyor(network: Network, source: Source, padded: Box, runner: Runner) -> Surveyor | None:

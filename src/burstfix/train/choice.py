@@ -2,10 +2,12 @@
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
 from burstfix.train.config import Recipe, TaskName, read_recipe
+from burstfix.weights import read_card
 
 _QUICK_MINUTES = 15  # in which a CPU makes too few steps with large crops
 # `set-burst-gpu` keeps 0.7 KB a pixel and frame, data included (as measured on a CPU): 3 GB.
@@ -40,6 +42,19 @@ def recipe_name(kind: str, minutes: float, memory: int, task: TaskName = "burst"
     if kind == "cuda" and memory >= _ROOM:
         return "set-burst-gpu"
     return "set-burst-quick" if kind == "cpu" and minutes <= _QUICK_MINUTES else "set-burst"
+
+
+def fit(recipe: Recipe, begin_from: Path | None) -> Recipe:
+    """Let a recipe train the network that weights to begin with hold, of whatever size.
+
+    Args:
+        recipe: chosen by no user.
+        begin_from: weights, or their name; None leaves the recipe as it is.
+    """
+    if begin_from is None:
+        return recipe
+    card = read_card(begin_from)
+    return replace(recipe, network=dict(card.config)) if card.backend == recipe.backend else recipe
 
 
 def deal(recipe: Recipe, processes: int) -> Recipe:

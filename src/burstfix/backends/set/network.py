@@ -72,7 +72,8 @@ class SetNetwork(Network):
     def survey(self, blocks: Tensor, seen: Tensor, descriptor: Tensor) -> Tensor:
         """Deblur some cells; arguments and result as `Network.survey`."""
         assert self.blur is not None
-        order = content_order(blocks, seen, descriptor, first=1)
+        inner = slice(MARGIN, MARGIN + CELL)
+        order = content_order(blocks[..., inner, inner], seen, descriptor, first=1)
         blocks, seen, descriptor = (take(part, order) for part in (blocks, seen, descriptor))
         return self._deblur(self.blur, blocks, seen, descriptor)[1].flatten(1, 2)
 
