@@ -16,7 +16,7 @@ from burstfix.frame import Box, Frame, Size
 UNSEEN_BORDER = 2  # pixels at a frame's border where the kernel would make up light
 LONGER_GAIN = 0.98  # frames exposed longer than this gain says lose highlights that others have
 SATURATING, SATURATED = 0.9, 0.99  # of linear light: from where a channel counts less, and not
-STRIP_ROWS = 128  # resampled at once, by one thread: what that takes beside stays small
+STRIP_ROWS = 64  # resampled at once, by one thread: what that takes beside stays small
 WHOLE_SHIFT = 0.01  # corner error in pixels below which a frame is copied, not resampled
 
 
