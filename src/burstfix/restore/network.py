@@ -1,14 +1,11 @@
 """The network that a restoration asked for, with the weights it asked for or the shipped ones."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from burstfix import weights
 from burstfix.backends.base import Network, Task
 from burstfix.restore.options import Options
 from burstfix.restore.report import Report
-
-STAND_IN: dict[Task, Task] = {"pair": "burst"}  # whose weights serve a task that has none yet
 
 
 @dataclass(frozen=True)
@@ -31,16 +28,10 @@ def load_network(task: Task, options: Options, report: Report) -> Loaded:
         UsageError: there is no such backend or setting, or it is not for this task.
         WeightsError: it needs weights, and there are none; or the file is damaged.
     """
-    path = options.weights or _shipped(options.backend, task)
+    path = options.weights or weights.default_weights(options.backend, task)
     network, card = weights.find_network(options.backend, task, path, options.settings)
     if card is None:
         return Loaded(network, task)
     report.backend = card.backend
     report.backend_weights, report.weights_sha256 = str(path), card.sha256
     return Loaded(network, card.task)
-
-
-def _shipped(backend: str, task: Task) -> Path | None:
-    """Find the shipped weights: the task's own, else those that stand in for them."""
-    own = weights.default_weights(backend, task)
-    return own or weights.default_weights(backend, STAND_IN.get(task, task))

@@ -16,7 +16,7 @@ from burstfix.frame import Box
 from burstfix.tiling.layout import Layout, layout_for
 from burstfix.tiling.reader import LIGHT_BYTES, Reader, Source, TensorSource, Tile
 from burstfix.tiling.runner import LEAST_SIDE, Runner, computing
-from burstfix.tiling.survey import OneAtATime, Surveyor, make_surveyor
+from burstfix.tiling.survey import OneAtATime, Surveyor, bytes_needed, make_surveyor
 
 __all__ = ["Precision", "Source", "TensorSource", "frame_shares", "run_tiled", "run_whole"]
 
@@ -75,10 +75,14 @@ def run_tiled(
     if memory is None:
         memory = devices.free_memory(torch.device("cpu")) // 2
     dtype = _dtype(network, precision, device)
+    if contract.survey:
+        rows = _CPU_SIDE + 2 * (contract.halo or contract.receptive_radius)
+        memory -= min(
+            bytes_needed(contract.survey, source.frames, source.size[1], rows), memory // 2
+        )
+        source = OneAtATime(source)
     side = tile or _auto_side(contract, source.frames, device, memory, halo, dtype)
     layout = layout_for(contract, source.size, side, halo)
-    if contract.survey:
-        source = OneAtATime(source)
     reader = Reader(
         source, layout, keep=min(memory // 3, _KEEP_BYTES), pinned=device.type == "cuda"
     )

@@ -8,10 +8,11 @@ from torch import Tensor
 from burstfix.backends.base import Network, Survey
 from burstfix.backends.mirror import mirrored
 from burstfix.frame import Box, Size
-from burstfix.tiling.reader import Source
+from burstfix.tiling.reader import LIGHT_BYTES, Source
 from burstfix.tiling.runner import Runner
 
-_COLUMNS = 4  # of cells, read at once; less reads the pixels around them oftener
+_AT_ONCE = 4  # rows and columns of cells read at once; fewer read the pixels around them oftener
+_WORKING = 5  # times what computing a row of cells holds, over the cells and their margins
 
 
 class OneAtATime:
@@ -67,9 +68,12 @@ class Surveyor:
         survey = self.survey
         until = min(self.rows, (bottom - 1 + survey.fade) // survey.cell + 1)
         self._make_room(top, max(until, self.done) * survey.cell + survey.fade)
-        for start in range(0, self.columns if until > self.done else 0, _COLUMNS):
-            columns = range(start, min(start + _COLUMNS, self.columns))
-            self._measure(range(self.done, until), columns)
+        for row in range(self.done, until, _AT_ONCE):
+            for column in range(0, self.columns, _AT_ONCE):
+                self._measure(
+                    range(row, min(row + _AT_ONCE, until)),
+                    range(column, min(column + _AT_ONCE, self.columns)),
+                )
         self.done = max(until, self.done)
 
     def read(self, box: Box) -> Tensor:
@@ -137,6 +141,22 @@ class Surveyor:
         self.planes[:, at.top : at.bottom, at.left : at.right] += weighed[
             :, part.top : part.bottom, part.left : part.right
         ]
+
+
+def bytes_needed(survey: Survey, frames: int, width: int, rows: int) -> int:
+    """Tell what the first pass takes in memory beside the tiles [bytes].
+
+    Args:
+        survey: cells, and what is made of them.
+        frames: of the burst.
+        width: of the picture [px].
+        rows: whose planes are kept for the tiles [px].
+    """
+    side = survey.cell + 2 * survey.margin
+    block = ((_AT_ONCE - 1) * survey.cell + side) ** 2 * frames * LIGHT_BYTES
+    computing = _AT_ONCE * side**2 * frames * LIGHT_BYTES * _WORKING
+    planes = survey.planes * width * (rows + 2 * survey.cell) * 4
+    return 2 * block + computing + planes  # the source holds what it warps a second time
 
 
 def _taken(part: Tensor, dim: int, positions: Tensor) -> Tensor:
