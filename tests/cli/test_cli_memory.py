@@ -1,4 +1,4 @@
-"""The process hands large pieces of memory back at once, so that tiles take what they use."""
+"""The process takes and leaves memory as its backend needs it."""
 
 import os
 import subprocess
@@ -6,34 +6,45 @@ import sys
 
 import pytest
 
-# Takes pieces of 8 MB, gives all back but the last, and tells how much memory is held.
+# Takes pieces of 8 MB, leaves them but the last, takes them anew, and tells how much memory is held
+# at the end, and how many page faults the second time cost.
 SCRIPT = """
-import os
+import os, resource, sys
 from burstfix.cli.memory import tune
-if {tuned}:
-    tune()
+tune(sys.argv[1])
 import torch
 pieces = [torch.ones(1 << 21) for _ in range(32)]
 del pieces[0]  # untuned, glibc learns here to keep pieces of this size
-pieces = pieces[:1] + [torch.ones(1 << 21) for _ in range(32)]
+pieces = pieces[:1]
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+pieces += [torch.ones(1 << 21) for _ in range(32)]
+faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 last = pieces[-1]
 del pieces
 with open("/proc/self/statm") as file:
-    print(int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
+    print(int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE"), faults)
 """
 
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc alone is tuned")
 
-def held_bytes(*, tuned: bool) -> int:
+
+def measure(backend: str) -> tuple[int, int]:
+    """Return how many bytes are held, and how many page faults there were."""
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT.format(tuned=tuned)],
+        [sys.executable, "-c", SCRIPT, backend],
         capture_output=True,
         text=True,
         check=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
-    return int(done.stdout)
+    held, faults = done.stdout.split()
+    return int(held), int(faults)
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc alone is tuned")
 def test_pieces_that_are_not_used_any_more_are_handed_back() -> None:
-    assert held_bytes(tuned=False) - held_bytes(tuned=True) > 100 << 20
+    assert measure("mean")[0] - measure("aittala")[0] > 100 << 20
+
+
+def test_memory_that_is_kept_costs_no_page_faults_again() -> None:
+    pages = 32 * (8 << 20) // os.sysconf("SC_PAGE_SIZE")
+    assert measure("set")[1] < pages / 2  # aligned pieces fit into most of the holes

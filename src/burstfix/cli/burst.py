@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from burstfix.cli import options as opt
-from burstfix.cli.memory import QUICK, tune
+from burstfix.cli.memory import tune
 
 if TYPE_CHECKING:
     from burstfix.cli.console import Terminal
@@ -65,8 +65,7 @@ def burst(
     debug: opt.DebugOption = False,
 ) -> None:
     """Restore one picture from a burst, or one from each of several folders."""
-    if backend not in QUICK:
-        tune()
+    tune(backend)
     from burstfix.cli.console import Terminal
     from burstfix.cli.run import run, show_plan
     from burstfix.restore.inputs import find_bursts, name_outputs

@@ -71,7 +71,7 @@ def pair(
     debug: opt.DebugOption = False,
 ) -> None:
     """Restore one picture from a short, noisy and a long, shaken exposure of one scene."""
-    tune()
+    tune(backend)
     from burstfix.cli.console import Terminal
     from burstfix.cli.run import run, show_plan
     from burstfix.restore.inputs import name_outputs

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +12,7 @@ from burstfix.backends.base import Contract, Network
 from burstfix.device import Precision
 from burstfix.errors import UsageError
 from burstfix.frame import Box
+from burstfix.tiling.ahead import ahead
 from burstfix.tiling.layout import Layout, layout_for
 from burstfix.tiling.reader import LIGHT_BYTES, Reader, Source, TensorSource, Tile
 from burstfix.tiling.runner import LEAST_SIDE, Runner, computing
@@ -88,7 +88,7 @@ def run_tiled(
     )
     runner = Runner(network, layout, descriptor=descriptor, device=device, dtype=dtype)
     surveyor = make_surveyor(network, source, layout.padded, runner)
-    yield from _bands(layout, _ahead(reader.tiles()), runner, surveyor, on_tile)
+    yield from _bands(layout, ahead(reader.tiles()), runner, surveyor, on_tile)
 
 
 def run_whole(
@@ -192,20 +192,6 @@ def _auto_side(
     cells = max(0, box // contract.multiple_of - 2 * around)
     most = _CPU_SIDE if device.type == "cpu" else _GPU_SIDE
     return max(min(cells * contract.multiple_of, most), LEAST_SIDE)
-
-
-def _ahead(tiles: Iterator[Tile]) -> Iterator[Tile]:
-    """Read the next tile in a thread while the network computes; holds no tile back.
-
-    On the CPU too: neither keeps all cores busy alone (12 MP x 8 by `fba` in 11 s, not 15).
-    """
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        future = pool.submit(next, tiles, None)
-        while (tile := future.result()) is not None:
-            future = pool.submit(next, tiles, None)
-            held = [tile]
-            del tile
-            yield held.pop()
 
 
 def _bands(

@@ -1,6 +1,8 @@
 """The first pass of networks that have one: over cells, a few rows ahead of the tiles."""
 
 import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -8,6 +10,7 @@ from torch import Tensor
 from burstfix.backends.base import Network, Survey
 from burstfix.backends.mirror import mirrored
 from burstfix.frame import Box, Size
+from burstfix.tiling.ahead import ahead
 from burstfix.tiling.reader import LIGHT_BYTES, Source
 from burstfix.tiling.runner import Runner
 
@@ -42,6 +45,23 @@ class OneAtATime:
             return self.source.read(box)
 
 
+@dataclass(frozen=True)
+class _Block:
+    """Some cells, read at once.
+
+    Args:
+        rows: of cells.
+        columns: of cells.
+        burst: linear light of the cells and the margin around; (F, 3, h, w) float32.
+        seen: how far each pixel was seen; (F, 1, h, w).
+    """
+
+    rows: range
+    columns: range
+    burst: Tensor
+    seen: Tensor
+
+
 class Surveyor:
     """Keeps the planes of the rows that tiles still need.
 
@@ -68,12 +88,9 @@ class Surveyor:
         survey = self.survey
         until = min(self.rows, (bottom - 1 + survey.fade) // survey.cell + 1)
         self._make_room(top, max(until, self.done) * survey.cell + survey.fade)
-        for row in range(self.done, until, _AT_ONCE):
-            for column in range(0, self.columns, _AT_ONCE):
-                self._measure(
-                    range(row, min(row + _AT_ONCE, until)),
-                    range(column, min(column + _AT_ONCE, self.columns)),
-                )
+        for block in ahead(self._blocks(until)):
+            self._measure(block)
+            del block  # before the next is taken
         self.done = max(until, self.done)
 
     def read(self, box: Box) -> Tensor:
@@ -90,23 +107,33 @@ class Surveyor:
             self.planes[:, new.top : new.bottom] = old[:, was.top : was.bottom]
         self.kept = kept
 
-    def _measure(self, rows: range, columns: range) -> None:
-        """Do some cells: read them at once, compute them row by row."""
+    def _blocks(self, until: int) -> Iterator[_Block]:
+        """Read the cells of the rows that are not done yet, some at once."""
+        for row in range(self.done, until, _AT_ONCE):
+            for column in range(0, self.columns, _AT_ONCE):
+                rows = range(row, min(row + _AT_ONCE, until))
+                columns = range(column, min(column + _AT_ONCE, self.columns))
+                block = [self._read(rows, columns)]
+                yield block.pop()  # no reference stays here while the block is computed
+
+    def _measure(self, block: _Block) -> None:
+        """Compute some cells, row by row."""
         cell, margin = self.survey.cell, self.survey.margin
-        burst, seen = self._read(rows, columns)
         side = cell + 2 * margin
         inner = slice(margin, -margin or None)
-        for place, row in enumerate(rows):
-            strip = burst[..., place * cell : place * cell + side, :]
-            shown = seen[..., inner, inner][..., place * cell : (place + 1) * cell, :]
-            blocks, visible = (
+        for place, row in enumerate(block.rows):
+            strip = block.burst[..., place * cell : place * cell + side, :]
+            shown = block.seen[..., inner, inner][..., place * cell : (place + 1) * cell, :]
+            pieces, visible = (
                 part.unfold(-1, width, cell).movedim(-2, 0).contiguous()
                 for part, width in ((strip, side), (shown, cell))
             )
-            for column, piece in zip(columns, self.runner.survey(blocks, visible), strict=True):
+            for column, piece in zip(
+                block.columns, self.runner.survey(pieces, visible), strict=True
+            ):
                 self._add(row, column, piece)
 
-    def _read(self, rows: range, columns: range) -> tuple[Tensor, Tensor]:
+    def _read(self, rows: range, columns: range) -> _Block:
         """Read cells and the margin around them; beyond the padded picture it is mirrored."""
         margin, cell = self.survey.margin, self.survey.cell
         positions = [
@@ -126,7 +153,7 @@ class Surveyor:
             _taken(_taken(part, -2, down - top), -1, across - left)
             for part in self.source.read(box)
         )
-        return burst, seen
+        return _Block(rows, columns, burst, seen)
 
     def _add(self, row: int, column: int, piece: Tensor) -> None:
         """Fade a cell into its neighbours; at the picture's edges there are none."""
@@ -156,7 +183,7 @@ def bytes_needed(survey: Survey, frames: int, width: int, rows: int) -> int:
     block = ((_AT_ONCE - 1) * survey.cell + side) ** 2 * frames * LIGHT_BYTES
     computing = _AT_ONCE * side**2 * frames * LIGHT_BYTES * _WORKING
     planes = survey.planes * width * (rows + 2 * survey.cell) * 4
-    return 2 * block + computing + planes  # the source holds what it warps a second time
+    return 3 * block + computing + planes  # one more is read ahead, and while it is, twice
 
 
 def _taken(part: Tensor, dim: int, positions: Tensor) -> Tensor:
