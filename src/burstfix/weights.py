@@ -170,16 +170,16 @@ def find_network(
         WeightsError: it needs weights, and there are none; or the file is damaged.
     """
     chosen = path or default_weights(find(backend).name, task)
-    if chosen is None and find(backend).trained:
-        raise WeightsError(
-            f"burstfix ships no weights of {backend} for {task}.",
-            "Train some with `burstfix train`, and give the file with --weights.",
-        )
-    network, card = load(chosen, settings) if chosen else (_formula(backend, settings or {}), None)
+    network, card = load(chosen, settings) if chosen else (_built(backend, settings or {}), None)
     if task not in network.contract.tasks:
         raise UsageError(
             f"{card.backend if card else backend} is not for {task}.",
             "`burstfix backends` lists what each backend is for.",
+        )
+    if chosen is None and find(backend).trained:
+        raise WeightsError(
+            f"burstfix ships no weights of {backend} for {task}.",
+            "Train some with `burstfix train`, and give the file with --weights.",
         )
     return network, card
 
@@ -215,7 +215,7 @@ def changed(backend: str, config: Mapping[str, Any], settings: Mapping[str, str]
     return values
 
 
-def _formula(backend: str, settings: Mapping[str, str]) -> Network:
+def _built(backend: str, settings: Mapping[str, str]) -> Network:
     found = find(backend)
     try:
         return found.build(found.config(**changed(backend, {}, settings)))
