@@ -28,6 +28,8 @@ SMALL = {
     "wieschollek": {"hidden": 0.01, "stride": 16, "colour_block": 64},
     "deblur-rnn": {"width": 0.1, "residual": True},
     "deblur-merger": {"width": 0.1, "residual": True},
+    "multiscale": {"width": 8, "blocks": 1},
+    "deblurgan": {"width": 8, "blocks": 2},
 }
 
 every_backend = pytest.mark.parametrize("name", BACKENDS)

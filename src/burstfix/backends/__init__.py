@@ -3,7 +3,15 @@
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 
-from burstfix.backends import aittala, deblur_merger, deblur_rnn, fba, mean
+from burstfix.backends import (
+    aittala,
+    deblur_merger,
+    deblur_rnn,
+    deblurgan,
+    fba,
+    mean,
+    multiscale,
+)
 from burstfix.backends.base import Backend
 from burstfix.backends.set import BACKEND as SET
 from burstfix.backends.wieschollek import BACKEND as WIESCHOLLEK
@@ -17,6 +25,8 @@ BACKENDS = {
         WIESCHOLLEK,
         deblur_rnn.BACKEND,
         deblur_merger.BACKEND,
+        multiscale.BACKEND,
+        deblurgan.BACKEND,
         mean.BACKEND,
         fba.BACKEND,
     )
