@@ -13,7 +13,7 @@ from burstfix.train import adversary
 from burstfix.train.checkpoint import Run, tensors_of
 from burstfix.train.config import LossWeights, Recipe, Stage, parse_recipe
 from burstfix.train.data import draw_batch
-from burstfix.train.discriminator import Discriminator
+from burstfix.train.discriminator import NahDiscriminator, ZhangDiscriminator
 from burstfix.train.loop import Budget, start, train
 from burstfix.train.processes import Processes
 
@@ -74,17 +74,51 @@ def test_a_discriminator_gives_one_number_a_picture_of_any_size_and_all_weights_
     None
 ):
     torch.manual_seed(0)
-    network = Discriminator(0.1)
+    network = ZhangDiscriminator(0.1)
     for size in ((32, 32), (40, 75)):
         pictures = torch.rand(3, 3, *size)
         assert network(pictures, pictures.flip(0)).shape == (3,)
     assert sum(isinstance(module, Block) for module in network.modules()) == 4
 
 
-def test_a_discriminator_learns_to_tell_noise_from_none() -> None:
+def test_nahs_discriminator_has_the_weights_of_table_1_and_takes_any_size() -> None:
+    with torch.device("meta"):
+        whole = NahDiscriminator()
+    rows = [(tuple(layer.weight.shape), layer.stride[0]) for layer in whole.layers]
+    assert rows == [
+        ((32, 3, 5, 5), 2),
+        ((64, 32, 5, 5), 1),
+        ((64, 64, 5, 5), 2),
+        ((128, 64, 5, 5), 1),
+        ((128, 128, 5, 5), 4),
+        ((256, 128, 5, 5), 1),
+        ((256, 256, 5, 5), 4),
+        ((512, 256, 5, 5), 1),
+        ((512, 512, 4, 4), 4),
+    ]
+    small = NahDiscriminator(0.1)
+    ends: list[torch.Size] = []
+    small.layers[-1].register_forward_hook(lambda _, __, result: ends.append(result.shape[-2:]))
+    for side in (256, 32, 512):
+        pictures = torch.rand(2, 3, side, side)
+        assert small(pictures, pictures).shape == (2,)
+    assert ends == [(1, 1), (1, 1), (2, 2)]
+
+
+def test_nahs_discriminator_neither_fades_nor_grows() -> None:
     torch.manual_seed(0)
-    network = Discriminator(0.1)
-    optimiser = torch.optim.Adam(network.parameters(), 2e-4, betas=(0.5, 0.999))
+    with torch.no_grad():
+        odds = NahDiscriminator(0.5)(torch.rand(64, 3, 64, 64), torch.zeros(64, 3, 64, 64))
+    assert 1e-3 < float(odds.std()) < 10
+
+
+@pytest.mark.parametrize(("kind", "rate"), [(ZhangDiscriminator, 2e-4), (NahDiscriminator, 1e-3)])
+def test_a_discriminator_learns_to_tell_noise_from_none(
+    kind: Callable[[float], torch.nn.Module], rate: float
+) -> None:
+    torch.manual_seed(0)
+    network = kind(0.1)
+    optimiser = torch.optim.Adam(network.parameters(), rate, betas=(0.5, 0.999))
     for _ in range(60):
         true = torch.rand(4, 3, 1, 1).expand(4, 3, 32, 32)
         made = true + 0.2 * torch.randn(4, 3, 32, 32)

@@ -225,13 +225,16 @@ class Network(nn.Module):
             descriptor: as in `forward`.
 
         Returns:
-            Pictures in linear light, (N, 3, H, W) each, not clipped; the last is the result. The
-            default gives only it.
+            Pictures in linear light, not clipped; the last is the result, (N, 3, H, W), and
+            earlier ones may be halved, several times. The default gives only the result.
         """
         return (self.restore_light(burst, seen, descriptor),)
 
     def parts(self) -> tuple[nn.Module, ...]:
-        """Return the parts that make the `pictures`, in their order; the default is one, itself."""
+        """Return the parts that make the `pictures`, in their order; the default is one, itself.
+
+        Where there are fewer parts than pictures, the last part makes all that are left.
+        """
         return (self,)
 
     def initialise(self, burst: Tensor, seen: Tensor, descriptor: Tensor) -> None:

@@ -94,7 +94,7 @@ class MultiscaleNetwork(Network):
             coding="display",
             multiple_of=1 << finer,
             receptive_radius=receptive_radius(config),
-            working_bytes=14 * config.width + 100,
+            working_bytes=12 * config.width + 150,
         )
 
     def forward(self, burst: Tensor, seen: Tensor, descriptor: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
-"""Adversarial training after Zhang et al. 2019: a network against a discriminator.
+"""Adversarial training after Zhang et al. 2019 and Nah et al. 2017: two networks as rivals.
 
 A step updates the denoising net where there is one, then the discriminator, then the network that
-makes the result (section IV-A), each by its own loss (table I) and each with a forward pass of
-its own, since what came before has changed.
+makes the result (Zhang, section IV-A), each by its own loss (table I) and each with a forward pass
+of its own, since what came before has changed. Equation (5) of Nah is equation (4) of Zhang.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from burstfix.synth.burst import SyntheticBurst
 from burstfix.train.checkpoint import Adversary, Run
-from burstfix.train.discriminator import Discriminator
+from burstfix.train.discriminator import make_discriminator
 from burstfix.train.guard import Verdict
 from burstfix.train.losses import earlier_loss, restoration_loss, to_display
 from burstfix.train.optimisers import make_optimiser
@@ -24,9 +24,9 @@ Loss = Callable[[SyntheticBurst], Tensor]
 
 
 def make_adversary(run: Run, processes: Processes) -> Adversary:
-    """Make a discriminator as wide as the recipe says, and its optimiser."""
+    """Make the discriminator that the recipe names, and its optimiser."""
     device = next(run.network.parameters()).device
-    network = Discriminator(run.recipe.loss.discriminator_width).to(device).train()
+    network = make_discriminator(run.recipe.loss).to(device).train()
     return Adversary(network, make_optimiser(run.recipe, network, processes))
 
 
@@ -81,12 +81,15 @@ def _generate(
     run: Run, part: nn.Module, batches: Sequence[SyntheticBurst], processes: Processes
 ) -> tuple[float, Verdict]:
     """Update what makes the result, as far as the guard allows."""
-    recipe = run.recipe
+    recipe, others = run.recipe, len(run.network.parts()) - 1  # pictures that others learn by
     plain = torch.zeros((), device=batches[0].frames.device)
 
     def generating(batch: SyntheticBurst) -> Tensor:
-        made = _pictures(run, batch)[-1].float()
-        loss = restoration_loss(made, batch.truth, recipe.loss).mean() / recipe.shards
+        *earlier, made = (picture.float() for picture in _pictures(run, batch)[others:])
+        loss = restoration_loss(made, batch.truth, recipe.loss)
+        for picture in earlier:
+            loss = loss + earlier_loss(picture, batch.truth, recipe.loss)
+        loss = loss.mean() / recipe.shards
         plain.add_(loss.detach())
         fooled = generator_loss(_odds(run, made, batch)[1]) / recipe.shards
         return loss + recipe.loss.adversarial * fooled

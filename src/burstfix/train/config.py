@@ -16,6 +16,7 @@ RECIPES = Path(__file__).parent / "recipes"
 TaskName = Literal["burst", "pair"]
 OptimiserName = Literal["muon", "adam", "sgd"]
 Schedule = Literal["cosine", "exponential", "steps"]
+DiscriminatorName = Literal["zhang", "nah"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +32,11 @@ class LossWeights:
         sobel: mean absolute difference of horizontal and of vertical Sobel gradients.
         dark: mean squared difference of the dark channels.
         denoised: mean absolute difference of what earlier parts of a network make: a denoising net.
+        coarser: mean squared difference of what earlier parts of a network make, each, from the
+            truth in its size: the coarser scales.
         adversarial: logarithm of how likely a discriminator, trained along, sees through the
             result; 0 trains none.
+        discriminator: whose, Zhang et al.'s (2019) or Nah et al.'s (2017).
         discriminator_width: factor on the discriminator's channels.
         blur: divergence of the true point spread functions from those that the network found.
         deblurred: the terms above, for the picture that undoing this blur alone gives.
@@ -46,10 +50,17 @@ class LossWeights:
     sobel: float = 0.0
     dark: float = 0.0
     denoised: float = 0.0
+    coarser: float = 0.0
     adversarial: float = 0.0
+    discriminator: DiscriminatorName = "zhang"
     discriminator_width: float = 1.0
     blur: float = 0.0
     deblurred: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.discriminator not in get_args(DiscriminatorName):
+            known = ", ".join(get_args(DiscriminatorName))
+            raise ValueError(f"{self.discriminator!r} is none of {known}")
 
     @property
     def of_blur(self) -> bool:

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from burstfix.backends.base import Explanation
+from burstfix.backends.pyramid import halve
 from burstfix.errors import UsageError
 from burstfix.train.config import LossWeights
 
@@ -56,17 +57,25 @@ def restoration_loss(output: Tensor, truth: Tensor, weights: LossWeights) -> Ten
 
 
 def earlier_loss(picture: Tensor, truth: Tensor, weights: LossWeights) -> Tensor:
-    """Compare what an earlier part of a network makes; Zhang et al. 2019, equation (7).
+    """Compare what an earlier part of a network makes, with the truth at its size.
+
+    `denoised` is equation (7) of Zhang et al. 2019; `coarser` stands before the coarser scales in
+    equation (4) of Nah et al. 2017, as `squared` stands before the finest.
 
     Args:
-        picture: linear light; (N, 3, H, W) float32.
+        picture: linear light, halved any number of times; (N, 3, h, w) float32.
         truth: linear light; (N, 3, H, W) float32.
-        weights: what the term counts.
+        weights: what each term counts.
 
     Returns:
         The loss of each picture; (N,).
     """
-    return weights.denoised * _mean((to_display(picture) - to_display(truth)).abs())
+    true_codes = to_display(truth)
+    while true_codes.shape[-1] > picture.shape[-1]:
+        true_codes = halve(true_codes)
+    difference = to_display(picture) - true_codes
+    denoised = weights.denoised * _mean(difference.abs())
+    return denoised + weights.coarser * _mean(difference.square())
 
 
 def sobel(pictures: Tensor) -> Tensor:
