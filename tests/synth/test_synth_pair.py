@@ -4,11 +4,10 @@ import pytest
 import torch
 
 from burstfix import color
-from burstfix.synth.burst import SyntheticBurst, photo_side
+from burstfix.synth.burst import SyntheticBurst, clip_side, photo_side
 from burstfix.synth.pair import (
     PairSettings,
     Timeline,
-    clip_side,
     draw_timeline,
     pairs_of_clips,
     publish,

@@ -168,5 +168,5 @@ def test_the_frames_of_a_clip_fall_on_one_side() -> None:
 
 
 def test_clips_serve_no_bursts() -> None:
-    with pytest.raises(UsageError, match="only pairs"):
+    with pytest.raises(UsageError, match="not burst"):
         draw_batch([clip("a@0")], Recipe(), Stage(crop=64), seed=(0,), device=torch.device("cpu"))

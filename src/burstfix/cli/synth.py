@@ -177,7 +177,16 @@ def sheet(
         Path, typer.Option("--output", "-o", help="Picture to write.", show_default=False)
     ],
     count: Annotated[int, typer.Option("--count", min=1, max=512, help="Bursts, a row each.")] = 64,
-    frames: Annotated[int, typer.Option("--frames", "-f", min=1, max=64)] = 8,
+    frames: Annotated[
+        int | None,
+        typer.Option(
+            "--frames",
+            "-f",
+            min=1,
+            max=64,
+            help="Of each burst. [default: the recipe's most, up to 8]",
+        ),
+    ] = None,
     crop: Annotated[int, typer.Option(min=32, help="Side of each frame, by 16 [px].")] = 128,
     recipe: Annotated[
         str, typer.Option("--recipe", help="Whose degradations: a name, or a .toml file.")
@@ -212,15 +221,16 @@ def sheet(
         raise OutputError(f"{output} exists already.", "Name another file with -o.")
     resolve_output(output, on_exists="fail")
     chosen, photos = read_recipe(recipe), read_photos(data)
+    each = frames or min(8, max(chosen.lengths))
     parts = []
     with terminal.progress():
         terminal.stage("render", count)
-        for burst in draw_bursts(photos, chosen, count=count, crop=crop, frames=frames, seed=seed):
+        for burst in draw_bursts(photos, chosen, count=count, crop=crop, frames=each, seed=seed):
             parts.append(contact_sheet(burst, psfs=psfs))
             terminal.step()
     light = color.decode(torch.cat(parts, dim=1), color.SRGB)
     write_png(light, output, Metadata(), color.SRGB)
-    terminal.say(f"Wrote {count} bursts of {frames} frames to {output}.")
+    terminal.say(f"Wrote {count} bursts of {each} frames to {output}.")
 
 
 def _write_frame(rendered: "RenderedBurst", index: int, path: Path, kind: Kind) -> None:

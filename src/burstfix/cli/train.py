@@ -32,6 +32,12 @@ Examples:
   burstfix train pair --data photos/ -o my.safetensors --recipe deblur-rnn-pair
   burstfix train pair --data clips/ --clips -o my.safetensors
 """
+SINGLE_EXAMPLES = """\b
+Examples:
+  burstfix train single --data photos/ -o my.safetensors --from set-burst
+  burstfix train single --data photos/ -o my.safetensors --minutes 30 --from set-single
+  burstfix train single --data clips/ --clips -o my.safetensors --recipe multiscale-single
+"""
 TELL_EVERY_S = 15.0
 FEW = 100  # photographs
 
@@ -41,6 +47,12 @@ def group() -> None:
     """Train weights of your own."""
 
 
+Clips = Annotated[
+    bool,
+    typer.Option(
+        "--clips", help="--data holds folders of consecutive sharp frames, 240 a second, say."
+    ),
+]
 Data = Annotated[
     Path,
     typer.Option("--data", help="Folder of sharp photographs, or a pack.", show_default=False),
@@ -117,12 +129,7 @@ def pair(
             "the checkpoint's]",
         ),
     ] = None,
-    clips: Annotated[
-        bool,
-        typer.Option(
-            "--clips", help="--data holds folders of consecutive sharp frames, 240 a second, say."
-        ),
-    ] = False,
+    clips: Clips = False,
     minutes: Minutes = 60.0,
     resume: Resume = None,
     begin_from: Begin = None,
@@ -142,6 +149,48 @@ def pair(
         data,
         output,
         plan=_named(recipe, resume) or fit(choose_recipe(chosen, minutes, "pair"), begin_from),
+        minutes=minutes,
+        resume=resume,
+        begin_from=begin_from,
+        credit=credit,
+        device=chosen,
+        quiet=quiet,
+        clips=clips,
+    )
+
+
+@app.command(epilog=SINGLE_EXAMPLES, no_args_is_help=True)
+def single(
+    data: Data,
+    output: Output,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe",
+            help="A name as multiscale-single, or a .toml file. [default: set-single; with "
+            "--resume the checkpoint's]",
+        ),
+    ] = None,
+    clips: Clips = False,
+    minutes: Minutes = 60.0,
+    resume: Resume = None,
+    begin_from: Begin = None,
+    credit: Credit = "",
+    device: Device = "auto",
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Train a network for one shaken, soft or noisy frame; Ctrl-C saves what is there."""
+    del debug  # read by `main`
+    from burstfix import device as devices
+    from burstfix.train.choice import choose_recipe, fit
+
+    chosen = devices.choose(device)
+    _train(
+        "single",
+        data,
+        output,
+        plan=_named(recipe, resume) or fit(choose_recipe(chosen, minutes, "single"), begin_from),
         minutes=minutes,
         resume=resume,
         begin_from=begin_from,

@@ -31,7 +31,8 @@ class SyntheticBurst:
         seen: 1 where a frame saw the scene, else 0; (N, F, 1, h, w).
         descriptor: columns as in `backends.base.DESCRIPTOR`, NaN is unknown; (N, F, 4).
         psfs: blur of each frame, about its centroid; where the camera turned or a thing moved,
-            that of the still scene at the centre of the frame; (N, F, k, k).
+            that of the still scene at the centre of the frame, and 0 all over where nobody
+            knows it; (N, F, k, k).
         source_from_reference: what alignment left over, without its parallax; (N, F, 3, 3).
     """
 
@@ -46,6 +47,11 @@ class SyntheticBurst:
 def photo_side(settings: CameraSettings) -> int:
     """Return the least side of the photographs that `synthesize` takes [px]."""
     return settings.crop + 2 * (GUARD + MARGIN)
+
+
+def clip_side(settings: CameraSettings) -> int:
+    """Return the side of the frames of clips that become samples as they are [px]."""
+    return settings.crop + 2 * GUARD
 
 
 def synthesize(
@@ -75,21 +81,43 @@ def synthesize(
     still, met = _met_scenes(
         scenes, others, frames=frames, settings=settings, plan=plan, generator=generator
     )
-    paths = _paths(settings, plan, generator)
-    light = _expose(scenes, met, paths, settings=settings, plan=plan, generator=generator)
+    paths = draw_paths(settings, plan, generator)
+    light = shake(scenes, met, paths, settings=settings, plan=plan, generator=generator)
+    psfs = psf.splat(paths, settings.psf_size)
+    psfs = psfs.view(*plan.extent.shape, *psfs.shape[1:])
+    still = still[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
+    return photograph(light, still, psfs, settings, plan, generator)
+
+
+def photograph(
+    light: Tensor,
+    still: Tensor,
+    psfs: Tensor,
+    settings: CameraSettings,
+    plan: Plan,
+    generator: torch.Generator,
+) -> SyntheticBurst:
+    """Pass light through sensor, camera, alignment and exposure matching.
+
+    Args:
+        light: of every frame, linear, w = `crop` + 2 `GUARD`; (N, F, 3, w, w).
+        still: what a steady camera sees in place of the reference; (N, 3, w, w).
+        psfs: of every frame; (N, F, k, k).
+        settings: what befalls the frames.
+        plan: what of it was drawn.
+        generator: draws noise and misalignment.
+    """
     recorded = record(light, settings, plan, generator)
     aligned, homographies = align(recorded, settings, plan, generator)
     gain_ev = match_exposure(aligned, plan)
     seen = see(aligned, settings, plan, generator)
-    inner = slice(GUARD + MARGIN, GUARD + MARGIN + settings.crop)
+    inner = slice(GUARD, GUARD + settings.crop)
     return SyntheticBurst(
         frames=torch.where(seen > 0, aligned, aligned[:, :1]),
         truth=code_truth(still[..., inner, inner].clamp(0, 1), plan),
         seen=seen,
         descriptor=describe(gain_ev, plan),
-        psfs=psf.splat(paths, settings.psf_size).view(
-            *plan.extent.shape, settings.psf_size, settings.psf_size
-        ),
+        psfs=psfs,
         source_from_reference=homographies,
     )
 
@@ -162,7 +190,7 @@ def _ruin(scene: Tensor, other: Tensor, choice: Choices, generator: torch.Genera
     return sample(scene[None], (grid + offset)[None], "bilinear")[0]
 
 
-def _paths(settings: BurstSettings, plan: Plan, generator: torch.Generator) -> Tensor:
+def draw_paths(settings: BurstSettings, plan: Plan, generator: torch.Generator) -> Tensor:
     """Draw the shake or defocus of every frame, centred [px]; (N * F, steps, 2)."""
     extent, kind, defocus = plan.extent.flatten(), plan.kind.flatten(), plan.defocus.flatten()
     damping, length = torch.rand(2, generator=generator, device=generator.device).tolist()
@@ -178,7 +206,7 @@ def _paths(settings: BurstSettings, plan: Plan, generator: torch.Generator) -> T
     return psf.fit_paths(paths, extent, size=settings.psf_size, jitter=jitter)
 
 
-def _expose(
+def shake(
     scenes: Tensor,
     met: dict[int, Tensor],
     paths: Tensor,
@@ -187,7 +215,19 @@ def _expose(
     plan: Plan,
     generator: torch.Generator,
 ) -> Tensor:
-    """Blur the scene of every frame and place it on the sensor; (N, F, 3, w, w)."""
+    """Blur the scene of every frame and place it on the sensor.
+
+    Args:
+        scenes: linear light; (N, 3, s, s).
+        met: of some bursts, what each of their frames meets instead; (F, 3, s, s).
+        paths: shake of every frame [px]; (N * F, steps, 2).
+        settings: how cameras turn.
+        plan: which do, and where pixels fall.
+        generator: draws the turning.
+
+    Returns:
+        Linear light, w = s - 2 `MARGIN`; (N, F, 3, w, w).
+    """
     count, frames = plan.extent.shape
     side = scenes.shape[-1]
     placed = psf.splat(paths + plan.shift.view(-1, 1, 2), settings.psf_size + 2 * GUARD)

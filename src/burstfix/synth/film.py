@@ -1,12 +1,13 @@
 """Draws how a scene is filmed by hand: the camera's path, depth, and things that cross."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from burstfix.synth import motion
+from burstfix.synth import motion, psf
 from burstfix.synth.plan import CameraSettings, Range, log_uniform, uniform
 from burstfix.synth.sequence import Film, Layer, centre_ways, tremor
 
@@ -75,6 +76,24 @@ def film(
         focal=focal,
         axis=middle + away,
     )
+
+
+def still_psfs(sequence: Film, moments: Sequence[int], size: int) -> Tensor:
+    """Draw how an exposure blurs the scene behind, in its middle; about the centroid.
+
+    Args:
+        sequence: the film.
+        moments: the exposure's.
+        size: side of the bitmaps, odd; longer ways are cut.
+
+    Returns:
+        Point spread functions; (N, size, size).
+    """
+    middle = torch.tensor(sequence.scenes.shape[-2:], device=sequence.axis.device).flip(0) - 1
+    ways = -centre_ways(sequence.path - sequence.rest, sequence.axis, middle.float() / 2)
+    own = ways[:, list(moments)]
+    room = size // 2 - 1.0
+    return psf.splat((own - own.mean(dim=1, keepdim=True)).clamp(-room, room), size)
 
 
 def _units(focal: Tensor, settings: FilmSettings, generator: torch.Generator) -> Tensor:

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from burstfix import color
-from burstfix.synth import psf, sensor
+from burstfix.synth import sensor
 from burstfix.synth.aligned import GUARD, align, code_truth, describe, match_exposure, see
 from burstfix.synth.burst import MARGIN, SyntheticBurst, cut_scenes
-from burstfix.synth.film import FilmSettings, film
+from burstfix.synth.film import FilmSettings, film, still_psfs
 from burstfix.synth.plan import (
     BurstSettings,
     CameraSettings,
@@ -21,7 +21,7 @@ from burstfix.synth.plan import (
     uniform,
 )
 from burstfix.synth.record import record
-from burstfix.synth.sequence import Film, centre_ways
+from burstfix.synth.sequence import Film
 
 SHOT_BELOW = 0.5  # of the long exposure's light: where the paper's noise is shot noise; our choice
 INTENSITIES = 256  # of an 8-bit picture: the scale of the paper's shot noise
@@ -117,7 +117,9 @@ def synthesize_pairs(
     truth = sequence.frame(0).clamp(0, 1)
     sequence = _register(sequence, line, plan, extent, settings, generator)
     exposed = expose(sequence, line)
-    psfs = _psfs(sequence, line, settings.psf_size)
+    psfs = torch.stack(
+        [still_psfs(sequence, moments, settings.psf_size) for moments in line.frames], dim=1
+    )
     return _photograph(exposed, truth, psfs, line, (plan, light), settings, generator)
 
 
@@ -130,7 +132,8 @@ def pairs_of_clips(
     beyond white is lost, and no point spread functions are known.
 
     Args:
-        clips: consecutive frames, linear light, `clip_side` a side, 4 or more; (N, T, 3, h, w).
+        clips: 4 or more consecutive frames, linear light, `burst.clip_side` a side;
+            (N, T, 3, h, w).
         settings: what befalls the pairs, but for their motion.
         generator: draws everything; same device as `clips`.
 
@@ -153,11 +156,6 @@ def pairs_of_clips(
     psfs[..., size // 2, size // 2] = 1
     truth = exposed[:, 0].clamp(0, 1)
     return _photograph(exposed, truth, psfs, line, (plan, light), settings, generator)
-
-
-def clip_side(settings: CameraSettings) -> int:
-    """Return the side of the frames that `pairs_of_clips` takes [px]."""
-    return settings.crop + 2 * GUARD
 
 
 def _photograph(
@@ -325,18 +323,3 @@ def _forget(descriptor: Tensor, settings: PairSettings, generator: torch.Generat
     dice = torch.rand(len(descriptor), generator=generator, device=descriptor.device)
     descriptor[dice < settings.unknown_gain_share, :, 1] = math.nan
     return descriptor
-
-
-def _psfs(sequence: Film, line: Timeline, size: int) -> Tensor:
-    """Draw how each frame blurs the scene behind, in its middle; (N, F, size, size)."""
-    middle = torch.tensor(sequence.scenes.shape[-2:], device=sequence.axis.device).flip(0) - 1
-    ways = -centre_ways(sequence.path - sequence.rest, sequence.axis, middle.float() / 2)
-    each = []
-    for moments in line.frames:
-        # A short frame repeats its moment, so that all have as many.
-        own = ways[:, list(moments)]
-        own = own if own.shape[1] > 1 else own.expand(-1, line.span, -1)
-        each.append(own - own.mean(dim=1, keepdim=True))
-    room = size // 2 - 1.0
-    paths = torch.stack(each, dim=1).clamp(-room, room)
-    return psf.splat(paths.flatten(0, 1), size).view(*paths.shape[:2], size, size)

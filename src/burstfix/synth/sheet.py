@@ -27,7 +27,7 @@ def contact_sheet(bursts: SyntheticBurst, *, psfs: bool = True) -> Tensor:
         side = min(bursts.psfs.shape[-1], frames.shape[-1] // 2)
         middle = (bursts.psfs.shape[-1] - side) // 2
         blur = bursts.psfs[..., middle : middle + side, middle : middle + side]
-        light = (blur / blur.amax(dim=(-2, -1), keepdim=True)).sqrt()
+        light = (blur / blur.amax(dim=(-2, -1), keepdim=True).clamp_min(1e-9)).sqrt()
         frames[..., -side:, -side:] = light.unsqueeze(2)
     truth = color.encode(bursts.truth.clamp(0, 1), color.SRGB)
     pictures = torch.cat([truth.unsqueeze(1), frames], dim=1)

@@ -35,10 +35,10 @@ def recipe_name(kind: str, minutes: float, memory: int, task: TaskName = "burst"
         kind: cpu, cuda or mps.
         minutes: how long training lasts.
         memory: of a GPU, in all [bytes].
-        task: what it shall learn; for pairs there is one recipe for all.
+        task: what it shall learn; but for bursts there is one recipe for all.
     """
-    if task == "pair":
-        return "set-pair"
+    if task != "burst":
+        return f"set-{task}"
     if kind == "cuda" and memory >= _ROOM:
         return "set-burst-gpu"
     return "set-burst-quick" if kind == "cpu" and minutes <= _QUICK_MINUTES else "set-burst"
@@ -54,6 +54,8 @@ def fit(recipe: Recipe, begin_from: Path | None) -> Recipe:
     if begin_from is None:
         return recipe
     card = read_card(begin_from)
+    if recipe.task == "single" and card.task != "single":
+        return recipe  # a smaller network, which takes what estimates blur
     return replace(recipe, network=dict(card.config)) if card.backend == recipe.backend else recipe
 
 

@@ -10,13 +10,20 @@ from typing import Any, Literal, get_args
 from burstfix.errors import UsageError
 from burstfix.synth.pair import PairSettings
 from burstfix.synth.plan import BurstSettings
+from burstfix.synth.single import SingleSettings
 
 RECIPES = Path(__file__).parent / "recipes"
 
-TaskName = Literal["burst", "pair"]
+TaskName = Literal["burst", "pair", "single"]
 OptimiserName = Literal["muon", "adam", "sgd"]
 Schedule = Literal["cosine", "exponential", "steps"]
 DiscriminatorName = Literal["zhang", "nah"]
+Settings = BurstSettings | PairSettings | SingleSettings
+SETTINGS: dict[TaskName, type[Settings]] = {
+    "burst": BurstSettings,
+    "pair": PairSettings,
+    "single": SingleSettings,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +99,8 @@ class Recipe:
         backend: which network.
         network: overrides of its config.
         seed: draws the first weights and all data.
-        lengths: frames of a burst, or of a pair; each shard of each step draws one, evenly.
+        lengths: frames of a burst, or of a pair, 1 of a single frame; each shard of each step
+            draws one, evenly.
         bursts: most bursts a shard holds.
         shards: parts of a batch; each process takes an equal number of them.
         stages: crops and sizes over the run.
@@ -101,7 +109,8 @@ class Recipe:
         other_rate: learning rate of what Muon leaves to Adam, at its peak.
         schedule: how rates fall from their peak: as a cosine over the run; by `decay` each step
             (exponential); or by `decay` each `decay_every` steps (steps).
-        fine_tuning: share of the peaks where a run begins with trained weights.
+        fine_tuning: share of the peaks where a run begins with weights trained for its task.
+        other_task: the same where they were trained for another task.
         final_rate: share of the peaks that is left at the end of the cosine.
         decay: what the other schedules keep of the rates.
         decay_every: steps between two falls of the schedule "steps".
@@ -117,7 +126,7 @@ class Recipe:
         validation_share: every n-th photograph, by number, is for validation.
         validation_count: fixed bursts for each noise level and blur.
         loss: the terms of the loss.
-        data: overrides of `synth.plan.BurstSettings`, or of `synth.pair.PairSettings`.
+        data: overrides of the task's settings, as `synth.plan.BurstSettings`.
     """
 
     task: TaskName = "burst"
@@ -133,6 +142,7 @@ class Recipe:
     other_rate: float = 5e-4
     schedule: Schedule = "cosine"
     fine_tuning: float = 0.2
+    other_task: float = 0.5
     final_rate: float = 0.01
     decay: float = 1.0
     decay_every: int = 1
@@ -159,13 +169,14 @@ class Recipe:
             raise ValueError("warm_up and decay_every are steps, at least 1")
         if self.task == "pair" and min(self.lengths) < 2:
             raise ValueError("a pair has two frames or more: mind the lengths")
+        if self.task == "single" and max(self.lengths) > 1:
+            raise ValueError("a single frame is one: mind the lengths")
         if self.loss.adversarial and self.optimiser != "adam":
             raise ValueError("with an adversary, players take turns, which adam alone allows")
 
-    def settings(self, crop: int) -> BurstSettings | PairSettings:
+    def settings(self, crop: int) -> Settings:
         """Return the degradations for crops of a side."""
-        values = {**self.data, "crop": crop}
-        return PairSettings(**values) if self.task == "pair" else BurstSettings(**values)
+        return SETTINGS[self.task](**{**self.data, "crop": crop})
 
     def stage(self, progress: float) -> Stage:
         """Return the stage at a share of the run, 0 to 1."""

@@ -11,10 +11,11 @@ from torch import Tensor
 from burstfix import color
 from burstfix.errors import InputError, UsageError
 from burstfix.io.photos import Photo
-from burstfix.synth.burst import SyntheticBurst, photo_side, synthesize
-from burstfix.synth.pair import PairSettings, clip_side, pairs_of_clips, synthesize_pairs
+from burstfix.synth.burst import SyntheticBurst, clip_side, photo_side, synthesize
+from burstfix.synth.pair import PairSettings, pairs_of_clips, synthesize_pairs
 from burstfix.synth.plan import BurstSettings, CameraSettings
-from burstfix.train.config import Recipe, Stage
+from burstfix.synth.single import SingleSettings, singles_of_clips, synthesize_singles
+from burstfix.train.config import Recipe, Settings, Stage
 
 
 @dataclass(frozen=True)
@@ -144,40 +145,51 @@ def draw_batch(
 def _draw_clips(
     chosen: Sequence[Photo],
     recipe: Recipe,
-    settings: BurstSettings | PairSettings,
+    settings: Settings,
     dice: random.Random,
     device: torch.device,
 ) -> SyntheticBurst:
-    """Draw one shard of pairs from clips: stretches of random lengths, cut and turned alike."""
-    if not isinstance(settings, PairSettings):
+    """Draw one shard from clips: stretches of random lengths, cut and turned alike."""
+    if isinstance(settings, BurstSettings):
         raise UsageError(
-            f"Clips serve only pairs, not {recipe.task}.", "Give single photographs instead."
+            f"Clips serve pairs and single frames, not {recipe.task}.",
+            "Give single photographs instead.",
         )
-    low, high = settings.moments
-    most = min(len(clip.later) for clip in chosen) - 1  # one more is lost
-    moments = dice.randint(min(low, most), min(high, most))
+    length = _stretch(settings, min(len(clip.later) for clip in chosen) + 1, dice)
     side = clip_side(settings)
     stacks = []
     for clip in chosen:
         top = dice.randint(0, clip.pixels.shape[0] - side)
         left = dice.randint(0, clip.pixels.shape[1] - side)
-        turn, later = dice.randrange(8), range(moments + 2)
-        frames = np.stack([clip.frame(n)[top : top + side, left : left + side] for n in later])
+        turn = dice.randrange(8)
+        cut = [clip.frame(n)[top : top + side, left : left + side] for n in range(length)]
+        frames = np.stack(cut)
         frames = np.rot90(frames, turn % 4, (1, 2))
         stacks.append(frames[:, :, ::-1] if turn >= 4 else frames)
     codes = torch.from_numpy(np.stack(stacks)).to(device)
     light = to_light(codes.flatten(0, 1)).view(len(chosen), -1, 3, side, side)
     generator = torch.Generator(device).manual_seed(dice.getrandbits(48))
-    return pairs_of_clips(light, settings, generator)
+    if isinstance(settings, PairSettings):
+        return pairs_of_clips(light, settings, generator)
+    return singles_of_clips(light, settings, generator)
+
+
+def _stretch(settings: PairSettings | SingleSettings, there: int, dice: random.Random) -> int:
+    """Draw how many frames of clips become a sample, where so many are there."""
+    low, high = settings.moments
+    if isinstance(settings, PairSettings):
+        most = there - 2  # the first is the short frame, and one more is lost
+        return dice.randint(min(low, most), min(high, most)) + 2
+    most = (there - 1) // 2  # to each side of the middle one
+    return 2 * dice.randint(min(low // 2, most), min(high // 2, most)) + 1
 
 
 def degrade(
-    light: Tensor,
-    settings: BurstSettings | PairSettings,
-    generator: torch.Generator,
-    frames: int,
+    light: Tensor, settings: Settings, generator: torch.Generator, frames: int
 ) -> SyntheticBurst:
-    """Make bursts or pairs of photographs, as the settings are; arguments as `synthesize`."""
+    """Make bursts, pairs or single frames of photographs; arguments as `synthesize`."""
+    if isinstance(settings, SingleSettings):
+        return synthesize_singles(light, settings, generator)
     if isinstance(settings, PairSettings):
         return synthesize_pairs(light, settings, generator, frames)
     return synthesize(light, settings, generator, frames)

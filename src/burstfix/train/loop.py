@@ -26,10 +26,11 @@ from burstfix.train.checkpoint import (
     load_tensors,
     tensors_of,
 )
-from burstfix.train.config import Recipe
+from burstfix.train.config import Recipe, TaskName
 from burstfix.train.data import draw_batch, least_side, split_photos
 from burstfix.train.export import export_weights
 from burstfix.train.fixed_pairs import fixed_pairs
+from burstfix.train.fixed_singles import fixed_singles
 from burstfix.train.guard import Guard
 from burstfix.train.log import Log, Report
 from burstfix.train.optimisers import make_optimiser
@@ -116,7 +117,12 @@ def train(
 
 def _fixed(recipe: Recipe, photos: Sequence[Photo], device: torch.device) -> list[FixedBurst]:
     """Make what the network is validated on."""
-    make = fixed_pairs if recipe.task == "pair" else fixed_bursts
+    makers: dict[TaskName, Callable[..., Iterator[FixedBurst]]] = {
+        "burst": fixed_bursts,
+        "pair": fixed_pairs,
+        "single": fixed_singles,
+    }
+    make = makers[recipe.task]
     crop = recipe.stages[-1].crop
     return list(make(photos, device=device, count=recipe.validation_count, crop=crop))
 
@@ -162,7 +168,8 @@ def _begin_from(run: Run, path: Path) -> None:
             "Set these values in the recipe's [network].",
         ) from error
     run.average.load_state_dict(run.network.state_dict())
-    run.rate = run.recipe.fine_tuning
+    recipe = run.recipe
+    run.rate = recipe.fine_tuning if card.task == recipe.task else recipe.other_task
     run.data = f"began with weights {card.sha256[:12]} ({card.data})"
 
 

@@ -32,7 +32,7 @@ class SetNetwork(Network):
         self.trunk = Trunk(config)
         survey = Survey(cell=CELL, margin=MARGIN, fade=FADE, planes=3 * len(FLOORS))
         self.contract = Contract(
-            tasks=("burst", "pair"),
+            tasks=("burst", "pair", "single"),
             multiple_of=SCALES[-1],
             receptive_radius=receptive_radius(config),
             halo=96,  # measured: what lies farther changes no code by 1/1024
@@ -115,12 +115,18 @@ class SetNetwork(Network):
         return psfs, deblur(blocks, psfs.exp(), weight, ratios)
 
     def adopt(self, state: Mapping[str, Tensor]) -> None:
-        """Begin with trained weights; those without blur grow, and restore as before at first."""
-        grown = dict(state)
+        """Begin with trained weights.
+
+        Those without blur grow, and restore as before at first. Of weights of other widths or
+        depths only what estimates blur is taken, where it fits: the hardest part to learn.
+        """
+        grown, own = dict(state), self.state_dict()
+        finding = [name for name in own if name.startswith("blur.")]
         if self.blur is not None and not any(name.startswith("blur.") for name in state):
-            own = self.state_dict()
-            grown |= {name: value for name, value in own.items() if name.startswith("blur.")}
+            grown |= {name: own[name] for name in finding}
             grown |= self.trunk.grow({name: state[f"trunk.{name}"] for name in GROWING})
+        elif finding and any(_shape(own, name) != _shape(state, name) for name in {*own, *state}):
+            grown = own | {name: state[name] for name in finding if name in state}
         super().adopt(grown)
 
     def frame_weights(self, burst: Tensor, seen: Tensor, descriptor: Tensor) -> Tensor:
@@ -128,6 +134,10 @@ class SetNetwork(Network):
         levels = self.frame_net(burst, seen, descriptor)
         shares = self.fusion.weigh(levels, seen)
         return torch.stack([share.mean(dim=(2, 3, 4)) for share in shares]).mean(dim=0)
+
+
+def _shape(state: Mapping[str, Tensor], name: str) -> torch.Size | None:
+    return state[name].shape if name in state else None
 
 
 def receptive_radius(config: Config) -> int:
