@@ -12,7 +12,7 @@ from burstfix.synth.single import Kind, SingleSettings, synthesize_singles
 from burstfix.train.data import stack_light
 from burstfix.train.validate import FixedBurst, on_device, rank
 
-SINGLE_NOISE = {"none": 0.0005, "low": 0.01, "high": 0.05}  # deviation at middle grey
+SINGLE_NOISE = {"none": 0.0005, "low": 0.005, "high": 0.03}  # deviation at middle grey
 
 
 @dataclass(frozen=True, kw_only=True)
