@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from burstfix import weights
 from burstfix.backends.pyramid import halve
 from burstfix.io.photos import Photo
 from burstfix.train import adversary
 from burstfix.train.checkpoint import Run, tensors_of
-from burstfix.train.config import LossWeights, Recipe, parse_recipe
+from burstfix.train.config import LossWeights, Recipe, parse_recipe, read_recipe
 from burstfix.train.data import draw_batch
 from burstfix.train.discriminator import NahDiscriminator
 from burstfix.train.loop import Budget, start, train
@@ -31,6 +32,7 @@ def multiscale(recipe: Recipe) -> Recipe:
     """Return a recipe of a small network, by the paper's content loss."""
     return dataclasses.replace(
         recipe,
+        task="single",
         backend="multiscale",
         network={"width": 8, "blocks": 1},
         lengths=(1,),
@@ -135,6 +137,28 @@ def test_a_resumed_run_brings_both_players_back_to_the_bit(
     first, second = tensors_of(whole), tensors_of(rest)
     assert first.keys() == second.keys()
     assert [name for name in first if not torch.equal(first[name], second[name])] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["multiscale-single", "multiscale-single-paper", "deblurgan-single", "deblurgan-single-paper"],
+)
+def test_shipped_recipes_of_the_papers_train(make_photos: Maker, tmp_path: Path, name: str) -> None:
+    shipped = read_recipe(name)
+    network = shipped.network | {"width": 8, "blocks": 1}
+    stages = tuple(dataclasses.replace(s, crop=32, frames=2) for s in shipped.stages)
+    loss = dataclasses.replace(shipped.loss, discriminator_width=0.1)
+    tiny = dataclasses.replace(shipped, network=network, stages=stages, loss=loss)
+    path = tmp_path / "run.safetensors"
+    before = tensors_of(start(tiny, CPU, Processes()))
+    run = train(tiny, make_photos(4), path, budget=Budget(steps=3), device=CPU)
+    assert run.step == 3
+    assert (run.adversary is not None) == (name == "multiscale-single-paper")
+    after = tensors_of(run)
+    assert all(torch.isfinite(tensor).all() for tensor in after.values())
+    changed = [key for key, value in before.items() if not torch.equal(value, after[key])]
+    assert any(key.startswith("network.") for key in changed)
+    assert weights.load(path)[1].task == "single"
 
 
 def test_an_unknown_discriminator_is_refused_with_the_known_ones() -> None:
