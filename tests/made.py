@@ -4,7 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
+
+from burstfix.backends import find
+from burstfix.weights import Card, save
 
 
 @dataclass(frozen=True)
@@ -89,3 +93,25 @@ def make_pair(
             exif.get_ifd(34665)[33434] = times_s[number]
             picture.save(file, exif=exif, quality=98, subsampling=0)
     return MadePair(*files, to_codes(truth))
+
+
+SMALL_SET = {
+    "frame_widths": (4, 4, 4, 4),
+    "frame_blocks": (0, 1, 0, 0),
+    "trunk_widths": (8, 8, 8, 8),
+    "trunk_blocks": (1, 0, 0, 0),
+    "trunk_up_blocks": (0, 0, 0),
+    "heads": 1,
+}
+
+
+def small_weights(path: Path, task: str = "single") -> Path:
+    """Write weights of a small `set` that changes pictures a little, and return their path."""
+    backend = find("set")
+    torch.manual_seed(0)
+    network = backend.build(backend.config(**SMALL_SET))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.02 * torch.randn_like(parameter))
+    save(network, Card(backend="set", task=task, config=SMALL_SET), path)
+    return path

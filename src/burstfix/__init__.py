@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from burstfix.restore.options import Options
     from burstfix.restore.pair import restore_pair
     from burstfix.restore.report import Report, Reporter
+    from burstfix.restore.single import restore_single
 
 __version__ = "0.1.0"
 
@@ -26,6 +27,7 @@ _HOMES = {
     "read_frame": "burstfix.io.decode",
     "restore_burst": "burstfix.restore.burst",
     "restore_pair": "burstfix.restore.pair",
+    "restore_single": "burstfix.restore.single",
 }
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "read_frame",
     "restore_burst",
     "restore_pair",
+    "restore_single",
 ]
 
 

@@ -84,7 +84,7 @@ def burst(
     work = list(zip(bursts, name_outputs(output, bursts, backend), strict=True))
     command = _command(options, terminal)
     if dry_run:
-        show_plan(work, command, terminal, json=json)
+        show_plan(work, command, terminal, json=json, debug=debug)
     else:
         run(work, command, terminal, json=json, debug=debug)
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from burstfix.errors import BurstfixError
 from burstfix.restore.report import Reporter
 
 if TYPE_CHECKING:
@@ -35,10 +36,12 @@ class Terminal(Reporter):
         self.console = Console(stderr=True, highlight=False)  # obeys NO_COLOR
         self._progress: Progress | None = None
         self._task: Any = None
+        self._overall: Any = None  # the one bar over all pictures, and how far a step moves it
+        self._share = 0.0
 
     @contextmanager
-    def progress(self) -> Iterator[None]:
-        """Show bars for the stages that begin inside."""
+    def progress(self, pictures: int | None = None) -> Iterator[None]:
+        """Show bars for the stages that begin inside, or one for so many pictures."""
         if self.quiet or not self.console.is_terminal:
             yield
             return
@@ -50,19 +53,29 @@ class Terminal(Reporter):
         )
         with Progress(*columns, console=self.console, transient=True) as progress:
             self._progress = progress
+            if pictures is not None:
+                self._overall = progress.add_task("Restoring", total=pictures)
             try:
                 yield
             finally:
-                self._progress = None
+                self._progress = self._overall = None
+
+    def finished(self, pictures: int) -> None:
+        """Move the bar over all pictures to so many."""
+        if self._progress and self._overall is not None:
+            self._progress.update(self._overall, completed=pictures)
 
     def stage(self, name: str, steps: int) -> None:
         """Begin a bar."""
-        if self._progress:
+        self._share = 1 / steps if name == "fuse" else 0.0  # the rest takes little of a picture
+        if self._progress and self._overall is None:
             self._task = self._progress.add_task(STAGES.get(name, name), total=steps)
 
     def step(self) -> None:
         """Move the bar on."""
-        if self._progress:
+        if self._progress and self._overall is not None:
+            self._progress.advance(self._overall, self._share)
+        elif self._progress:
             self._progress.advance(self._task)
 
     def warn(self, message: str) -> None:
@@ -79,6 +92,12 @@ class Terminal(Reporter):
         """Print a closing line, unless --quiet."""
         if not self.quiet:
             self.console.print(escape(message), soft_wrap=True)
+
+    def fail(self, name: str, error: BurstfixError) -> None:
+        """Print why a picture could not be made, also when --quiet."""
+        prefix = "" if name in error.what else f"{name}: "
+        text = f"{prefix}{error.what}\n{error.mend}"
+        self.console.print(escape(text), soft_wrap=True, style="red")
 
     def alone(self, photographs: Sequence[Path]) -> None:
         """Tell which photographs belong to no group and are left out."""
@@ -103,5 +122,17 @@ class Terminal(Reporter):
 
 def print_json(value: Mapping[str, Any]) -> None:
     """Print one JSON object on one line of stdout."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    text = json.dumps(value, ensure_ascii=False)
+    if not text.isascii() and not _prints(text):
+        text = json.dumps(value)
+    sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def _prints(text: str) -> bool:
+    """Tell whether stdout can show a text; names of files may hold bytes that are no text."""
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

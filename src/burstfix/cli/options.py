@@ -94,6 +94,7 @@ class Method(NamedTuple):
     settings: Sequence[str] | None
     reference: str = "auto"
     skip_bad: bool = False
+    strength: float = 1.0
 
 
 class Writing(NamedTuple):
@@ -130,6 +131,7 @@ def read_options(method: Method, writing: Writing, computing: Computing) -> "Opt
         settings=_settings(method.settings or []),
         reference=_reference(method.reference),
         skip_bad=method.skip_bad,
+        strength=method.strength,
         linear=writing.linear,
         bit_depth=writing.bit_depth,
         quality=writing.quality,

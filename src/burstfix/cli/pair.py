@@ -94,7 +94,7 @@ def pair(
         )
     command = _command(named, options, terminal)
     if dry_run:
-        show_plan(work, command, terminal, json=json)
+        show_plan(work, command, terminal, json=json, debug=debug)
     else:
         run(work, command, terminal, json=json, debug=debug)
 

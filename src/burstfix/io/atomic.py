@@ -85,8 +85,10 @@ def replacing(path: Path, *, replace: bool = False) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
             if not temporary.exists():
-                _name(file, temporary)
-        _move(temporary, target, replace=replace)
+                # Fails where the name is taken, so without replacing there is no other name.
+                _name(file, temporary if replace else target)
+        if temporary.exists():
+            _move(temporary, target, replace=replace)
         _sync_folder(target.parent)
     except FileExistsError as error:
         raise _exists(path) from error

@@ -24,6 +24,8 @@ from burstfix.io.store import Spill, StoredCodes
 __all__ = [
     "DEFAULT_MEMORY",
     "Probe",
+    "ask_frame",
+    "ask_probe",
     "check_same_kind",
     "probe",
     "read_frame",
@@ -75,21 +77,26 @@ def probe(paths: Sequence[Path]) -> list[Probe]:
     Raises:
         InputError: a file is missing, damaged, or no photograph.
     """
-
-    def look(worker: Worker, path: Path) -> Probe:
-        request = {"pixels": False, "gains": None}
-        header = worker.ask(path, request, lambda header, _: header)
-        return Probe(
-            path=path,
-            kind=header["kind"],
-            size=(header["size"][0], header["size"][1]),
-            metadata=_metadata(header),
-        )
-
     if not paths:
         return []
     with Pool(min(os.cpu_count() or 1, len(paths))) as pool:
-        return [future.result() for future in pool.run(look, paths)]
+        return [future.result() for future in pool.run(ask_probe, paths)]
+
+
+def ask_probe(worker: Worker, path: Path) -> Probe:
+    """Have a worker look at a file.
+
+    Raises:
+        InputError: as `probe`.
+    """
+    request = {"pixels": False, "gains": None}
+    header = worker.ask(path, request, lambda header, _: header)
+    return Probe(
+        path=path,
+        kind=header["kind"],
+        size=(header["size"][0], header["size"][1]),
+        metadata=_metadata(header),
+    )
 
 
 def read_frames(
@@ -118,7 +125,7 @@ def read_frames(
     budget = _Budget(memory)
 
     def read(worker: Worker, path: Path) -> Frame:
-        return _read(worker, path, None, budget.take)
+        return ask_frame(worker, path, budget.take)
 
     frames, errors = list[Frame](), list[InputError]()
     with Pool(_workers(paths, memory)) as pool:
@@ -142,7 +149,7 @@ def read_frame(path: Path) -> Frame:
     """
     with Pool(1) as pool:
         return next(
-            pool.run(lambda worker, path: _read(worker, path, None, _always), [path])
+            pool.run(lambda worker, path: ask_frame(worker, path, lambda _: True), [path])
         ).result()
 
 
@@ -162,7 +169,7 @@ def rebalance(frames: Sequence[Frame], reference: int) -> list[Frame]:
     def read(worker: Worker, frame: Frame) -> Frame:
         assert frame.path is not None
         spilled = isinstance(frame.pixels, StoredCodes) and frame.pixels.spilled
-        return _read(worker, frame.path, gains, lambda _: not spilled)
+        return ask_frame(worker, frame.path, lambda _: not spilled, gains)
 
     if not unlike:
         return list(frames)
@@ -172,13 +179,23 @@ def rebalance(frames: Sequence[Frame], reference: int) -> list[Frame]:
         return [again[id(frame)].result() if id(frame) in again else frame for frame in frames]
 
 
-def _read(
+def ask_frame(
     worker: Worker,
     path: Path,
-    gains: tuple[float, ...] | None,
     in_memory: Callable[[int], bool],
+    gains: tuple[float, ...] | None = None,
 ) -> Frame:
-    """Have a worker decode a file, and keep its codes as `in_memory` of their bytes says."""
+    """Have a worker decode a file.
+
+    Args:
+        worker: a process of a pool.
+        path: the file.
+        in_memory: tells of so many bytes of codes whether they are kept in memory, or in a file.
+        gains: white balance of a raw file; None takes its own.
+
+    Raises:
+        InputError: as `read_frame`.
+    """
 
     def receive(header: wire.Header, stream: BinaryIO) -> Frame:
         height, width = header["size"]
@@ -258,7 +275,3 @@ def _differ(gains: tuple[float, ...], others: tuple[float, ...]) -> bool:
     if len(gains) != len(others):
         return bool(gains)  # a frame without gains is no raw file, and cannot be balanced again
     return any(abs(a - b) > _SAME_GAIN * b for a, b in zip(gains, others, strict=True))
-
-
-def _always(_: int) -> bool:
-    return True

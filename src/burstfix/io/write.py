@@ -29,6 +29,7 @@ __all__ = [
     "OnExists",
     "Provenance",
     "format_for",
+    "is_writable",
     "resolve_output",
     "save",
 ]
@@ -120,6 +121,11 @@ def format_for(
     return Format(
         container=container, bit_depth=bit_depth or depths[0], quality=quality, linear=linear
     )
+
+
+def is_writable(path: Path) -> bool:
+    """Tell whether a file's extension names a format that can be written."""
+    return path.suffix.lower() in _EXTENSIONS
 
 
 class Canvas:

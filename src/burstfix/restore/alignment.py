@@ -38,9 +38,9 @@ class Aligned:
         source: the frames in use, reference first, in its geometry and exposure.
         descriptor: what is known of each frame of `source`; (1, F, D).
         order: the numbers, in the burst that was given, of the frames in use, reference first.
-        sharpness: of every frame given.
-        correlation: with the reference, of every frame given.
-        gain: to the reference's exposure, of every frame given.
+        sharpness: of every frame given; empty where it was not measured.
+        correlation: with the reference, of every frame given; likewise.
+        gain: to the reference's exposure, of every frame given; likewise.
         dropped: number of a frame given, and why it is not used.
         kinds: of every frame given, "noisy" or "blurry"; empty for a burst.
         merged: where frames are to be averaged first: how many of `source`, run by run.

@@ -37,8 +37,14 @@ def expected_size(paths: Sequence[Path], options: Options) -> Size:
     return probe(paths[-1:] if options.skip_bad else paths[:1])[0].size
 
 
-def share_out(size: Size, kind: Format, options: Options) -> Budget:
+def share_out(size: Size, kind: Format, options: Options, reserve: int = 0) -> Budget:
     """Divide the memory between the output, decoded frames and tiles.
+
+    Args:
+        size: (height, width) of the picture.
+        kind: how it is written.
+        options: what memory may be used.
+        reserve: what else is taken [bytes].
 
     Raises:
         DeviceError: what was allowed does not even hold the output.
@@ -46,9 +52,10 @@ def share_out(size: Size, kind: Format, options: Options) -> Budget:
     total = options.memory or device.free_memory(torch.device("cpu")) // 2
     height, width = size
     canvas = int(height * width * 3 * kind.bit_depth / 8 * WRITING)
-    left = total - RESERVE_BYTES - canvas
+    reserve += RESERVE_BYTES
+    left = total - reserve - canvas
     if left < LEAST_TILES_BYTES:
-        needed = (RESERVE_BYTES + canvas + LEAST_TILES_BYTES) / (1 << 30)
+        needed = (reserve + canvas + LEAST_TILES_BYTES) / (1 << 30)
         raise DeviceError(
             f"{total / (1 << 30):.1f} GB of memory do not suffice for a picture of "
             f"{height} x {width} pixels.",

@@ -47,9 +47,11 @@ def find_bursts(arguments: Sequence[str | Path]) -> tuple[list[BurstFiles], list
     loose: list[Path] = []
     bursts: list[BurstFiles] = []
     notes: list[str] = []
-    for path in (found for argument in arguments for found in _expand(argument)):
+    for path in (found for argument in arguments for found in expand(argument)):
         if path.is_dir():
-            files, left_out = _pictures_in(path)
+            files, left_out = pictures_in(path)
+            if not files:
+                raise no_picture(path)
             bursts.append(BurstFiles(files=tuple(files), folder=path))
             notes += left_out
         else:
@@ -81,7 +83,7 @@ def name_outputs(template: Path, bursts: Sequence[BurstFiles], backend: str) -> 
     if folder_wanted:
         outputs = [template / f"{burst.name}.png" for burst in bursts]
     else:
-        outputs = [_fill(template, burst, backend) for burst in bursts]
+        outputs = [fill_name(template, burst, backend) for burst in bursts]
     for path, count in Counter(str(path).casefold() for path in outputs).items():
         if count > 1:
             raise UsageError(
@@ -92,7 +94,12 @@ def name_outputs(template: Path, bursts: Sequence[BurstFiles], backend: str) -> 
     return outputs
 
 
-def _expand(argument: str | Path) -> list[Path]:
+def expand(argument: str | Path) -> list[Path]:
+    """Expand a glob, in natural order; what exists stands for itself.
+
+    Raises:
+        InputError: there is nothing of this name.
+    """
     if Path(argument).exists():
         return [Path(argument)]
     if glob.has_magic(str(argument)):
@@ -103,8 +110,12 @@ def _expand(argument: str | Path) -> list[Path]:
     raise InputError(f"{argument} does not exist.", "Check the name and the folder.")
 
 
-def _pictures_in(folder: Path) -> tuple[list[Path], list[str]]:
-    """List a folder's pictures in natural order; a raw file stands for the JPEG beside it."""
+def pictures_in(folder: Path) -> tuple[list[Path], list[str]]:
+    """List a folder's pictures in natural order; a raw file stands for the JPEG beside it.
+
+    Returns:
+        The files, and notes on those left out.
+    """
     known = [
         path
         for path in sorted(folder.iterdir(), key=natural_key)
@@ -117,14 +128,17 @@ def _pictures_in(folder: Path) -> tuple[list[Path], list[str]]:
         path for path in known if path.stem in raw_stems and path.suffix.lower() in RASTER_SUFFIXES
     ]
     files = [path for path in known if path not in developed]
-    if not files:
-        raise InputError(
-            f"{folder} holds no picture.", "Name a folder with raw files, JPEG, PNG, TIFF or WebP."
-        )
     notes = []
     if developed:
         notes = [f"{folder}: took the raw files, not the {len(developed)} pictures beside them."]
     return files, notes
+
+
+def no_picture(folder: Path) -> InputError:
+    """Make the error of a folder without pictures."""
+    return InputError(
+        f"{folder} holds no picture.", "Name a folder with raw files, JPEG, PNG, TIFF or WebP."
+    )
 
 
 def _refuse_repeats(files: list[Path]) -> list[Path]:
@@ -134,7 +148,13 @@ def _refuse_repeats(files: list[Path]) -> list[Path]:
     return files
 
 
-def _fill(template: Path, burst: BurstFiles, backend: str) -> Path:
+def fill_name(template: Path, burst: BurstFiles, backend: str) -> Path:
+    """Fill the fields in braces of an output's name.
+
+    Raises:
+        UsageError: a field is not known.
+        InputError: {date} is asked for, and the file does not tell.
+    """
     fields = {
         "stem": burst.name,
         "first": burst.files[0].stem,

@@ -1,6 +1,7 @@
 """The network that a restoration asked for, with the weights it asked for or the shipped ones."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from burstfix import weights
 from burstfix.backends.base import Network, Task
@@ -8,21 +9,32 @@ from burstfix.restore.options import Options
 from burstfix.restore.report import Report
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Loaded:
     """A network that is ready.
 
     Args:
         network: in inference mode, on the CPU.
         trained_for: the task of its weights; a formula's is the task asked for.
+        backend: its name.
+        path: of its weights; a formula has none.
+        sha256: of that file.
     """
 
     network: Network
     trained_for: str
+    backend: str
+    path: Path | None = None
+    sha256: str | None = None
+
+    def tell(self, report: Report) -> None:
+        """Tell a report what this is."""
+        report.backend, report.weights_sha256 = self.backend, self.sha256
+        report.backend_weights = str(self.path) if self.path else None
 
 
-def load_network(task: Task, options: Options, report: Report) -> Loaded:
-    """Build the backend asked for, and tell in the report which weights it has.
+def load_network(task: Task, options: Options) -> Loaded:
+    """Build the backend asked for.
 
     Raises:
         UsageError: there is no such backend or setting, or it is not for this task.
@@ -31,7 +43,11 @@ def load_network(task: Task, options: Options, report: Report) -> Loaded:
     path = options.weights or weights.default_weights(options.backend, task)
     network, card = weights.find_network(options.backend, task, path, options.settings)
     if card is None:
-        return Loaded(network, task)
-    report.backend = card.backend
-    report.backend_weights, report.weights_sha256 = str(path), card.sha256
-    return Loaded(network, card.task)
+        return Loaded(network=network, trained_for=task, backend=options.backend)
+    return Loaded(
+        network=network,
+        trained_for=card.task,
+        backend=card.backend,
+        path=path,
+        sha256=card.sha256,
+    )

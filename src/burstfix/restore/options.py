@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from burstfix.device import Precision
+from burstfix.errors import UsageError
 from burstfix.io.atomic import OnExists
 
 
@@ -29,6 +30,9 @@ class Options:
         quality: of JPEG and WebP, 1 to 100.
         on_exists: what to do when the output exists.
         keep_metadata: whether EXIF and provenance are written.
+        strength: how much of the restoration is taken, 0 (the reference as it is) to 1; mixed in
+            linear light.
+        allow_pickle: whether a weights file may be a pickle, which can run any code.
     """
 
     backend: str = "set"
@@ -45,3 +49,11 @@ class Options:
     quality: int = 95
     on_exists: OnExists = "fail"
     keep_metadata: bool = True
+    strength: float = 1.0
+    allow_pickle: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.strength <= 1:
+            raise UsageError(
+                f"There is no strength {self.strength}.", "Give 0 (nothing is changed) to 1."
+            )

@@ -7,18 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from burstfix import __version__, device, tiling
 from burstfix.backends.base import Network, Task
 from burstfix.color import LINEAR
-from burstfix.frame import Frame
-from burstfix.io.decode import Probe, check_same_kind, probe, read_frames
+from burstfix.frame import Box, Frame
+from burstfix.io.decode import Probe, check_same_kind
 from burstfix.io.write import Canvas, Format, format_for, resolve_output, save
 from burstfix.restore.alignment import Aligned
-from burstfix.restore.budget import expected_size, share_out
-from burstfix.restore.network import Loaded, load_network
+from burstfix.restore.budget import share_out
+from burstfix.restore.network import Loaded
 from burstfix.restore.options import Options
 from burstfix.restore.report import FrameReport, Report, Reporter, peak_memory_bytes
+from burstfix.restore.supply import Supply
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +42,9 @@ def restore(
     output: Path,
     options: Options | None,
     reporter: Reporter | None,
+    supply: Supply | None = None,
 ) -> Report:
-    """Restore one picture from the frames of a burst or a pair, and write it.
+    """Restore one picture from its frames, and write it.
 
     Args:
         steps: what the task does its own way.
@@ -49,26 +52,28 @@ def restore(
         output: the picture to write; its extension chooses the format.
         options: None takes the defaults.
         reporter: receives progress and messages; None is silent.
+        supply: where network and frames come from; None fetches them for this picture.
 
     Raises:
         BurstfixError: whatever keeps the picture from being made; nothing is then written.
     """
-    options = options or Options()
+    options, supply = options or Options(), supply or Supply()
     report, target = _begin(steps.task, paths, output, options)
     if target is None:
         return report
     recorder = Recorder(reporter or Reporter(), report)
     kind = _format(output, options)
     # Before any frame is read: a wrong name must not cost a minute.
-    loaded = load_network(steps.task, options, report)
+    loaded = supply.network(steps.task, options)
+    loaded.tell(report)
     network, chosen = loaded.network, device.choose(options.device)
     report.device, report.precision = str(chosen), options.precision
-    size = expected_size(paths, options)
-    budget = share_out(size, kind, options)
+    size = supply.size(paths, options)
+    budget = share_out(size, kind, options, supply.reserve)
     _check_room(target, kind.most_bytes(size), options)
 
     with recorder.time("decode"):
-        frames = _read(paths, options, budget.codes, recorder)
+        frames = _read(paths, options, budget.codes, recorder, supply)
     with recorder.time("align"):
         aligned = steps.align(frames, loaded, options, recorder)
     report.size, report.reference = aligned.reference.size, str(aligned.reference.path)
@@ -94,9 +99,20 @@ def restore(
 
 
 def plan(
-    task: Task, paths: Sequence[Path], output: Path, options: Options
+    task: Task,
+    paths: Sequence[Path],
+    output: Path,
+    options: Options,
+    supply: Supply | None = None,
 ) -> tuple[Report, list[Probe]]:
     """Check what can be checked without decoding pixels, and tell what would be done.
+
+    Args:
+        task: what is to be done.
+        paths: the frames' files.
+        output: the picture to write.
+        options: how.
+        supply: as in `restore`.
 
     Returns:
         The report, and what each file tells of itself.
@@ -104,12 +120,13 @@ def plan(
     Raises:
         BurstfixError: what `restore` would raise for the same reasons.
     """
+    supply = supply or Supply()
     report, target = _begin(task, paths, output, options)
     if target:
         report.status, report.output = "planned", str(target)
-    load_network(task, options, report)
+    supply.network(task, options).tell(report)
     report.device = str(device.choose(options.device))
-    probes = probe(paths)
+    probes = supply.probe(paths)
     report.size = probes[0].size
     report.frames = [FrameReport(path=str(look.path), used=True) for look in probes]
     return report, probes
@@ -124,6 +141,9 @@ def _begin(
     target = resolve_output(output, on_exists=options.on_exists, inputs=paths)
     if target is None:
         report.status = "skipped"
+        report.frames = [
+            FrameReport(path=str(path), used=False, why="the output exists") for path in paths
+        ]
     else:
         report.output = str(target)
     return report, target
@@ -141,15 +161,10 @@ def _format(output: Path, options: Options) -> Format:
 
 
 def _read(
-    paths: Sequence[Path], options: Options, memory: int, recorder: "Recorder"
+    paths: Sequence[Path], options: Options, memory: int, recorder: "Recorder", supply: Supply
 ) -> list[Frame]:
     recorder.stage("decode", len(paths))
-    frames, errors = read_frames(
-        paths,
-        memory=memory,
-        skip_bad=options.skip_bad,
-        on_frame=lambda _: recorder.step(),
-    )
+    frames, errors = supply.frames(paths, memory, options, recorder.step)
     read = {frame.path for frame in frames}
     recorder.report.frames += [
         FrameReport(path=str(path), used=False, why="cannot be read")
@@ -159,7 +174,7 @@ def _read(
     for error in errors:
         recorder.warn(f"Skipped: {error.what}")
     check_same_kind(frames)
-    if len(frames) == 1:
+    if len(frames) == 1 and recorder.report.task != "single":
         recorder.warn("There is one frame only: nothing can be fused.")
     return frames
 
@@ -193,14 +208,24 @@ def _fuse(
         on_tile=on_tile,
     )
     for top, band in bands:
-        canvas.put(top, 0, band)
+        canvas.put(top, 0, _mixed(reference, top, band, options.strength))
     return canvas
+
+
+def _mixed(reference: Frame, top: int, band: Tensor, strength: float) -> Tensor:
+    """Mix rows of the result, from `top` on, with the reference's; linear light, (3, h, W)."""
+    if strength == 1:
+        return band
+    height, width = band.shape[-2:]
+    return torch.lerp(reference.read(Box(top, 0, top + height, width)), band, strength)
 
 
 def _shares(
     network: Network, aligned: Aligned, options: Options, chosen: torch.device, memory: int
 ) -> dict[int, float]:
     """Measure the share in the picture of each frame that is used."""
+    if len(aligned.order) == 1:
+        return {aligned.order[0]: 1.0}
     shares = tiling.frame_shares(
         network,
         aligned.given,
@@ -221,16 +246,16 @@ def _frame_reports(
             used=number in shares,
             why=aligned.dropped.get(number, ""),
             kind=aligned.kinds[number] if aligned.kinds else "",
-            sharpness=aligned.sharpness[number],
-            correlation=aligned.correlation[number],
-            gain=aligned.gain[number],
+            sharpness=aligned.sharpness[number] if aligned.sharpness else None,
+            correlation=aligned.correlation[number] if aligned.correlation else None,
+            gain=aligned.gain[number] if aligned.gain else None,
             weight=shares.get(number),
         )
         for number, frame in enumerate(frames)
     ]
 
 
-def _provenance(report: Report, options: Options) -> dict[str, str | list[str]]:
+def _provenance(report: Report, options: Options) -> dict[str, str | float | list[str]]:
     """Tell how the picture came about; it travels in the picture's XMP."""
     return {
         "version": __version__,
@@ -241,6 +266,7 @@ def _provenance(report: Report, options: Options) -> dict[str, str | list[str]]:
         "weights_sha256": report.weights_sha256 or "",
         "precision": options.precision,
         "settings": [f"{name}={value}" for name, value in options.settings.items()],
+        "strength": "" if options.strength == 1 else options.strength,
     }
 
 

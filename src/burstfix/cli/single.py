@@ -1,0 +1,142 @@
+"""`burstfix single`: one photograph in, one picture out; or a folder of them."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from burstfix.cli import options as opt
+from burstfix.cli.memory import QUICK, tune
+
+if TYPE_CHECKING:
+    from burstfix.cli.console import Terminal
+    from burstfix.cli.run import Command
+    from burstfix.restore.report import Report
+    from burstfix.restore.single import Singles
+
+EXAMPLES = """\b
+Examples:
+  burstfix single shaken.jpg -o sharp.png
+  burstfix single holiday/ -o restored/            the folders in it too; run again to go on
+  burstfix single holiday/ -o restored/ --format keep    JPEG stays JPEG
+  burstfix single *.dng -o "{stem}-sharp.tif" --strength 0.6
+  burstfix single holiday/ -o restored/ --dry-run  what would be done
+  burstfix single holiday/ -o restored/ --json > report.ndjson
+"""
+
+
+class Ending(StrEnum):
+    """What pictures in a folder are."""
+
+    PNG = "png"
+    TIF = "tif"
+    JPG = "jpg"
+    WEBP = "webp"
+    KEEP = "keep"
+
+
+def single(
+    photographs: Annotated[
+        list[str],
+        typer.Argument(
+            help="Photographs: files, globs, or folders with the folders in them.",
+            show_default=False,
+        ),
+    ],
+    output: opt.OutputOption,
+    strength: Annotated[
+        float,
+        typer.Option(
+            "--strength", "-s", min=0, max=1, help="How much is restored; 0 changes nothing."
+        ),
+    ] = 1,
+    backend: opt.BackendOption = "set",
+    weights: opt.WeightsOption = None,
+    settings: opt.SettingsOption = None,
+    ending: Annotated[
+        Ending | None,
+        typer.Option(
+            "--format",
+            "-f",
+            help="In a folder; keep takes each photograph's own, PNG for raw files. [default: png; "
+            "tif with --linear]",
+            show_default=False,
+        ),
+    ] = None,
+    on_exists: Annotated[
+        opt.OnExists | None,
+        typer.Option(
+            "--on-exists",
+            help="If the picture is there already. [default: skip; fail for one file]",
+            show_default=False,
+        ),
+    ] = None,
+    bit_depth: opt.BitDepthOption = None,
+    quality: opt.QualityOption = 95,
+    linear: opt.LinearOption = False,
+    strip: opt.StripOption = False,
+    device: opt.DeviceOption = "auto",
+    precision: opt.PrecisionOption = opt.Precision.AUTO,
+    tile: opt.TileOption = "auto",
+    memory: opt.MemoryOption = None,
+    dry_run: opt.DryRunOption = False,
+    json: opt.JsonOption = False,
+    quiet: opt.QuietOption = False,
+    verbose: opt.VerboseOption = False,
+    debug: opt.DebugOption = False,
+) -> None:
+    """Restore one shaken or noisy photograph, or a folder of them, each by itself."""
+    if backend not in QUICK:
+        tune()
+    from burstfix.cli.console import Terminal
+    from burstfix.cli.run import run, show_plan
+    from burstfix.restore import folders
+    from burstfix.restore.inputs import BurstFiles
+    from burstfix.restore.single import Singles
+
+    terminal = Terminal(quiet=quiet, verbose=verbose)
+    found, notes = folders.find_photographs(photographs, output)
+    for note in notes:
+        terminal.note(note)
+    if on_exists is None:
+        many = len(found) > 1 or found[0].folder is not None
+        on_exists = opt.OnExists.SKIP if many else opt.OnExists.FAIL
+    options = opt.read_options(
+        opt.Method(backend, weights, settings, strength=strength),
+        opt.Writing(on_exists, bit_depth, quality, linear, strip),
+        opt.Computing(device, precision, tile, memory),
+    )
+    outputs = folders.place(
+        found, output, ending and ending.value, "tif" if linear else "png", backend
+    )
+    folders.check_outputs(found, outputs, options)
+    paths = [photograph.path for photograph in found]
+    work = [(BurstFiles(files=(path,)), to) for path, to in zip(paths, outputs, strict=True)]
+    with Singles(list(zip(paths, outputs, strict=True)), options) as singles:
+        command = _command(singles, terminal)
+        if dry_run:
+            show_plan(work, command, terminal, json=json, debug=debug)
+        else:
+            run(work, command, terminal, json=json, debug=debug)
+
+
+def _command(singles: "Singles", terminal: "Terminal") -> "Command":
+    """Word what a photograph is to `run`."""
+    from burstfix.cli.run import Command
+
+    strength = singles.options.strength
+    closing = "restored" if strength == 1 else f"restored at strength {strength:g}"
+    return Command(
+        noun="photographs",
+        restore=lambda files, output: singles.restore(files.files[0], output, terminal),
+        plan=lambda files, output: singles.plan(files.files[0], output),
+        closing=lambda _: closing,
+        planned=_planned,
+        name=lambda files: str(files.files[0]),
+        batch=True,
+    )
+
+
+def _planned(report: "Report") -> str:
+    height, width = report.size or (0, 0)
+    return f"from {report.frames[0].path} ({width} x {height}) by {report.backend}"
