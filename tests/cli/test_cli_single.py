@@ -10,6 +10,7 @@ import time
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -43,12 +44,20 @@ class Done:
 
 
 def burstfix(*arguments: object) -> Done:
-    """Run the entry point in this process: a start of Python and torch costs more than the work."""
+    """Run the entry point in this process: a start of Python and torch costs more than the work.
+
+    How memory is taken is left alone: it would hold for the tests that follow too.
+    """
     out, err = io.StringIO(), io.StringIO()
     handler, argv = signal.getsignal(signal.SIGTERM), sys.argv
     sys.argv = ["burstfix", *map(str, arguments)]
     try:
-        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ending:
+        with (
+            patch("burstfix.cli.single.tune"),
+            redirect_stdout(out),
+            redirect_stderr(err),
+            pytest.raises(SystemExit) as ending,
+        ):
             main()
     finally:
         sys.argv = argv

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from burstfix.cli import options as opt
-from burstfix.cli.memory import QUICK, tune
+from burstfix.cli.memory import tune
 
 if TYPE_CHECKING:
     from burstfix.cli.console import Terminal
@@ -86,8 +86,7 @@ def single(
     debug: opt.DebugOption = False,
 ) -> None:
     """Restore one shaken or noisy photograph, or a folder of them, each by itself."""
-    if backend not in QUICK:
-        tune()
+    tune(backend)
     from burstfix.cli.console import Terminal
     from burstfix.cli.run import run, show_plan
     from burstfix.restore import folders
