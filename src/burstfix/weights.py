@@ -17,6 +17,7 @@ from torch import Tensor
 from burstfix import __version__
 from burstfix.backends import find
 from burstfix.backends.base import Network
+from burstfix.backends.zoo import PICKLES
 from burstfix.errors import BurstfixError, OutputError, UsageError, WeightsError
 
 FORMAT = 1  # version of the metadata below
@@ -122,7 +123,26 @@ def read_card(path: Path) -> Card:
         WeightsError: the file is missing or damaged, or has another format.
     """
     path = _located(path)
-    return _card_of(path, hashlib.sha256(_read(path)).hexdigest())
+    return _card_of(path, hash_of(path))
+
+
+def is_foreign(path: Path) -> bool:
+    """Tell whether another program wrote a weights file; a damaged or missing one counts as ours.
+
+    Ours carry a card; a pickle is foreign whatever it holds.
+    """
+    if path.suffix.lower() in PICKLES:
+        return True
+    try:
+        with safe_open(path, framework="pt") as file:
+            return "backend" not in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
+
+
+def hash_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    return hashlib.sha256(_read(path)).hexdigest()
 
 
 def default_weights(backend: str, task: str) -> Path | None:

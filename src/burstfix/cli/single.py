@@ -22,6 +22,7 @@ Examples:
   burstfix single *.dng -o "{stem}-sharp.tif" --strength 0.6
   burstfix single holiday/ -o restored/ --dry-run  what would be done
   burstfix single holiday/ -o restored/ --json > report.ndjson
+  burstfix single shaken.jpg -o sharp.png --weights NAFNet.safetensors   with burstfix[zoo]
 """
 
 
@@ -52,6 +53,13 @@ def single(
     ] = 1,
     backend: opt.BackendOption = "set",
     weights: opt.WeightsOption = None,
+    allow_pickle: Annotated[
+        bool,
+        typer.Option(
+            "--allow-pickle",
+            help="Read --weights of other programs that are pickles (.pth); trust their author.",
+        ),
+    ] = False,
     settings: opt.SettingsOption = None,
     ending: Annotated[
         Ending | None,
@@ -101,7 +109,7 @@ def single(
         many = len(found) > 1 or found[0].folder is not None
         on_exists = opt.OnExists.SKIP if many else opt.OnExists.FAIL
     options = opt.read_options(
-        opt.Method(backend, weights, settings, strength=strength),
+        opt.Method(backend, weights, settings, strength=strength, allow_pickle=allow_pickle),
         opt.Writing(on_exists, bit_depth, quality, linear, strip),
         opt.Computing(device, precision, tile, memory),
     )

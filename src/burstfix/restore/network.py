@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from burstfix import weights
+from burstfix.backends import zoo
 from burstfix.backends.base import Network, Task
+from burstfix.errors import UsageError
 from burstfix.restore.options import Options
 from burstfix.restore.report import Report
 
@@ -40,6 +42,8 @@ def load_network(task: Task, options: Options) -> Loaded:
         UsageError: there is no such backend or setting, or it is not for this task.
         WeightsError: it needs weights, and there are none; or the file is damaged.
     """
+    if task == "single" and options.weights and weights.is_foreign(options.weights):
+        return _load_foreign(options.weights, options)
     path = options.weights or weights.default_weights(options.backend, task)
     network, card = weights.find_network(options.backend, task, path, options.settings)
     if card is None:
@@ -50,4 +54,18 @@ def load_network(task: Task, options: Options) -> Loaded:
         backend=card.backend,
         path=path,
         sha256=card.sha256,
+    )
+
+
+def _load_foreign(path: Path, options: Options) -> Loaded:
+    """Build a network whose weights another program wrote."""
+    network, name = zoo.load(path, allow_pickle=options.allow_pickle)
+    if options.settings:
+        raise UsageError(f"{path} is of another program's: it has no settings.", "Leave out --set.")
+    return Loaded(
+        network=network,
+        trained_for="single",
+        backend=f"zoo {name}",
+        path=path,
+        sha256=weights.hash_of(path),
     )
