@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import skimage.data
@@ -27,21 +28,33 @@ def main() -> None:
     Image.fromarray(skimage.data.astronaut()).save(photo)  # NASA, public domain
     burstfix("synth", "burst", photo, "-o", DEMO, "--noise", "high", "--blur", "easy")
     frames = sorted(DEMO.glob("*.dng"))
-    restored = DEMO / "restored.png"
-    report = json.loads(
-        burstfix("burst", *frames, "-o", restored, "--on-exists", "overwrite", "--json")
-    )
-
-    reference = Path(report["reference"])
-    truth = display(DEMO / "truth" / f"{reference.stem}.png")
-    scores = {path: score(display(path), DEMO / "truth" / f"{path.stem}.png") for path in frames}
+    scores = {path: score(display(path), truth_of(path.stem)) for path in frames}
     best = max(scores, key=lambda path: scores[path])
-    fused = score(display(restored), DEMO / "truth" / f"{reference.stem}.png")
-    before_and_after([display(reference), display(restored), truth]).save(DEMO / "before-after.png")
-    print(f"best frame   {scores[best]:5.2f} dB  {best.name}")
-    print(f"restored     {fused:5.2f} dB  {restored.name} ({report['backend']})")
-    print(f"gain         {fused - scores[best]:5.2f} dB")
+    print(f"best frame  {scores[best]:5.2f} dB  {best.name}")
+    formula = restore(frames, DEMO / "restored-fba.png", "--backend", "fba")
+    learned = restore(frames, DEMO / "restored.png")
+    for report, name in ((formula, "restored-fba.png"), (learned, "restored.png")):
+        reached = score(display(DEMO / name), truth_of(Path(report["reference"]).stem))
+        print(
+            f"{report['backend']:<11} {reached:5.2f} dB  {name}: {reached - scores[best]:+.2f} dB"
+        )
+
+    reference = Path(learned["reference"])
+    shown = [reference, DEMO / "restored.png", truth_of(reference.stem)]
+    before_and_after([display(path) for path in shown]).save(DEMO / "before-after.png")
     print("Look at demo/before-after.png: reference frame, restored, truth.")
+
+
+def restore(frames: list[Path], output: Path, *options: str) -> dict[str, Any]:
+    """Restore the burst by the command; returns its report."""
+    told = burstfix("burst", *frames, "-o", output, "--on-exists", "overwrite", "--json", *options)
+    report: dict[str, Any] = json.loads(told)
+    return report
+
+
+def truth_of(frame: str) -> Path:
+    """Return where the truth of a frame lies."""
+    return DEMO / "truth" / f"{frame}.png"
 
 
 def burstfix(*arguments: object) -> str:
