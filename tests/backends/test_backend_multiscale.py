@@ -30,6 +30,7 @@ def test_the_papers_network_has_120_layers_of_5x5_and_11_7_million_parameters() 
     assert {layer.kernel_size for layer in layers} == {(5, 5)}
     assert sum(weight.numel() for weight in network.parameters()) == 11_719_953
     assert network.contract.receptive_radius == 571
+    assert network.contract.halo == 96
 
 
 def test_no_relu_follows_the_sum_of_a_block() -> None:
