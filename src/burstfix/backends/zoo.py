@@ -175,15 +175,16 @@ def _read(path: Path) -> dict[str, Any]:
         if path.suffix.lower() not in PICKLES:
             return dict(safetensors.torch.load_file(path))
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, UnpicklingError) as error:
-        raise _unreadable(path, error) from error
+    except UnpicklingError as error:
+        raise _unreadable(path, "it holds more than tensors, which is never run") from error
+    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError) as error:
+        raise _unreadable(path, " ".join(str(error).split())[:200]) from error
     if not isinstance(found, dict):
-        raise _unreadable(path, TypeError(f"it holds a {type(found).__name__}"))
+        raise _unreadable(path, f"it holds a {type(found).__name__}")
     return found
 
 
-def _unreadable(path: Path, error: Exception) -> BurstfixError:
-    reason = " ".join(str(error).split())[:200]
+def _unreadable(path: Path, reason: str) -> BurstfixError:
     return WeightsError(
         f"{path} holds no weights that can be read: {reason}.",
         "Fetch the file again; or convert it to .safetensors where it was made.",
