@@ -43,19 +43,25 @@ class Run:
         peak_bytes: the most that it and its children held in memory at one time, pages that they
             share counted for each; None where the system does not tell.
         output: what it wrote to stdout.
+        messages: what it wrote to stderr.
     """
 
     seconds: float
     cpu_seconds: float
     peak_bytes: int | None
     output: str
+    messages: str = ""
 
 
-def run(command: Sequence[str | Path]) -> Run:
+def run(command: Sequence[str | Path], expected_code: int = 0) -> Run:
     """Run a process and measure it.
 
+    Args:
+        command: what to run.
+        expected_code: the exit code that it shall end with.
+
     Raises:
-        ProcessError: it has failed; carries the end of what it wrote to stderr.
+        ProcessError: it has ended with another; carries the end of what it wrote to stderr.
     """
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         start, before = time.perf_counter(), os.times()
@@ -75,9 +81,16 @@ def run(command: Sequence[str | Path]) -> Run:
         cpu = sum(after[2:4]) - sum(before[2:4])  # of children that have ended
         out.seek(0)
         err.seek(0)
-        if process.returncode:
-            raise ProcessError(f"exit code {process.returncode}: {err.read().strip()[-500:]}")
-        return Run(seconds=seconds, cpu_seconds=cpu, peak_bytes=peak or None, output=out.read())
+        messages = err.read()
+        if process.returncode != expected_code:
+            raise ProcessError(f"exit code {process.returncode}: {messages.strip()[-500:]}")
+        return Run(
+            seconds=seconds,
+            cpu_seconds=cpu,
+            peak_bytes=peak or None,
+            output=out.read(),
+            messages=messages,
+        )
 
 
 def measured_backends(extra: Iterable[Path] = ()) -> dict[str, Network]:
