@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from burstfix.restore.burst import restore_burst
     from burstfix.restore.options import Options
     from burstfix.restore.pair import restore_pair
-    from burstfix.restore.report import Report, Reporter
+    from burstfix.restore.report import Report, Reporter, VideoReport
     from burstfix.restore.single import restore_single
+    from burstfix.restore.video import restore_video
+    from burstfix.restore.video_options import VideoOptions
 
 __version__ = "0.1.0"
 
@@ -23,11 +25,14 @@ _HOMES = {
     "Options": "burstfix.restore.options",
     "Report": "burstfix.restore.report",
     "Reporter": "burstfix.restore.report",
+    "VideoOptions": "burstfix.restore.video_options",
+    "VideoReport": "burstfix.restore.report",
     "align_frames": "burstfix.restore.alignment",
     "read_frame": "burstfix.io.decode",
     "restore_burst": "burstfix.restore.burst",
     "restore_pair": "burstfix.restore.pair",
     "restore_single": "burstfix.restore.single",
+    "restore_video": "burstfix.restore.video",
 }
 
 __all__ = [
@@ -36,12 +41,15 @@ __all__ = [
     "Options",
     "Report",
     "Reporter",
+    "VideoOptions",
+    "VideoReport",
     "__version__",
     "align_frames",
     "read_frame",
     "restore_burst",
     "restore_pair",
     "restore_single",
+    "restore_video",
 ]
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from burstfix.align.geometry import Matrix, apply, corner_error
 from burstfix.align.sampling import MARGIN, project, sample
 from burstfix.device import cores
-from burstfix.frame import Box, Frame, Size
+from burstfix.frame import Box, Frame, Pixels, Size
 
 UNSEEN_BORDER = 2  # pixels at a frame's border where the kernel would make up light
 LONGER_GAIN = 0.98  # frames exposed longer than this gain says lose highlights that others have
@@ -83,7 +83,9 @@ class AlignedBurst:
         frame, gain = self.views[index], self.gains[index]
         matrix = self.source_from_reference[index]
         shift = whole_shift(matrix, self.size)
-        read = _shifted(frame, shift, box) if shift else _warped(frame, matrix, box)
+        read = (
+            _shifted(frame, shift, box) if shift else resample(frame.pixels, *project(matrix, box))
+        )
         if read is None:
             burst[index] = burst[0]
             seen[index] = 0
@@ -154,10 +156,18 @@ def _shifted(frame: Frame, shift: tuple[int, int], box: Box) -> tuple[Tensor, Te
     return light, share
 
 
-def _warped(frame: Frame, matrix: Matrix, box: Box) -> tuple[Tensor, Tensor | None] | None:
-    """Resample a frame onto the box; as `_shifted`."""
-    x, y = project(matrix, box)
-    height, width = frame.size
+def resample(pixels: Pixels, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor | None] | None:
+    """Read a picture between its pixels.
+
+    Args:
+        pixels: the picture.
+        x: columns of it, in pixels; (h, w) float64; changed.
+        y: rows of it, likewise.
+
+    Returns:
+        The light, (3, h, w), and what of it was seen, (h, w), None if all. None where nothing was.
+    """
+    height, width = pixels.size
     left, right = (float(extreme) for extreme in torch.aminmax(x))
     top, bottom = (float(extreme) for extreme in torch.aminmax(y))
     if not np.isfinite([left, right, top, bottom]).all():
@@ -168,7 +178,7 @@ def _warped(frame: Frame, matrix: Matrix, box: Box) -> tuple[Tensor, Tensor | No
         int(np.floor(max(left, 0))) - reach,
         int(np.ceil(min(bottom, height))) + reach + 1,
         int(np.ceil(min(right, width))) + reach + 1,
-    ).intersect(Box.whole(frame.size))
+    ).intersect(Box.whole(pixels.size))
     if needed.empty:
         return None
     share: Tensor | None = None
@@ -181,7 +191,7 @@ def _warped(frame: Frame, matrix: Matrix, box: Box) -> tuple[Tensor, Tensor | No
         if not mask.any():
             return None
         share = mask.float()
-    light = sample(frame.read(needed), x.sub_(needed.left), y.sub_(needed.top))
+    light = sample(pixels.read(needed), x.sub_(needed.left), y.sub_(needed.top))
     return light, share
 
 

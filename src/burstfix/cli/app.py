@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from burstfix import __version__
-from burstfix.cli import backends, burst, evaluate, pair, single, synth, train
+from burstfix.cli import backends, burst, evaluate, pair, single, synth, train, video
 from burstfix.errors import INTERRUPTED, BurstfixError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command(name="burst", epilog=burst.EXAMPLES, no_args_is_help=True)(burst.burst)
 app.command(name="pair", epilog=pair.EXAMPLES, no_args_is_help=True)(pair.pair)
 app.command(name="single", epilog=single.EXAMPLES, no_args_is_help=True)(single.single)
+app.command(name="video", epilog=video.EXAMPLES, no_args_is_help=True)(video.video)
 app.command(name="backends")(backends.backends)
 app.add_typer(synth.app, name="synth")
 app.add_typer(train.app, name="train")

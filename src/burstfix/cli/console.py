@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from burstfix.errors import BurstfixError
 from burstfix.restore.report import Reporter
@@ -24,7 +33,9 @@ STAGES = {
     "write": "Writing",
     "render": "Rendering",
     "score": "Scoring",
+    "restore": "Restoring",
 }
+_FRAMES = {"restore"}  # stages whose steps are a film's frames
 
 
 class Terminal(Reporter):
@@ -49,6 +60,7 @@ class Terminal(Reporter):
             TextColumn("{task.description:>9}"),
             BarColumn(),
             MofNCompleteColumn(),
+            _Speed(),
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
         )
         with Progress(*columns, console=self.console, transient=True) as progress:
@@ -69,7 +81,9 @@ class Terminal(Reporter):
         """Begin a bar."""
         self._share = 1 / steps if name == "fuse" else 0.0  # the rest takes little of a picture
         if self._progress and self._overall is None:
-            self._task = self._progress.add_task(STAGES.get(name, name), total=steps)
+            self._task = self._progress.add_task(
+                STAGES.get(name, name), total=steps or None, frames=name in _FRAMES
+            )
 
     def step(self) -> None:
         """Move the bar on."""
@@ -118,6 +132,16 @@ class Terminal(Reporter):
             self.note(
                 f"{texts[0]:>9}  {texts[1]:>11}  {texts[2]:>6}  {texts[3]:>6}  {frame.path}{marks}"
             )
+
+
+class _Speed(ProgressColumn):
+    """How many frames a second are restored, where steps are a film's frames."""
+
+    def render(self, task: Task) -> Text:
+        """Return the text."""
+        if not task.fields.get("frames") or not task.speed:
+            return Text("")
+        return Text(f"{task.speed:.2f} frames/s")
 
 
 def print_json(value: Mapping[str, Any]) -> None:

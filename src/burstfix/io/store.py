@@ -109,6 +109,11 @@ class StoredCodes:
         return self._codes.shape[0], self._codes.shape[1]
 
     @property
+    def bits(self) -> int:
+        """Of a sample."""
+        return int(self._codes.dtype.itemsize) * 8
+
+    @property
     def spilled(self) -> bool:
         """Whether the codes lie in a file."""
         return isinstance(self._codes, Spill)

@@ -8,7 +8,7 @@ from burstfix.backends import zoo
 from burstfix.backends.base import Network, Task
 from burstfix.errors import UsageError
 from burstfix.restore.options import Options
-from burstfix.restore.report import Report
+from burstfix.restore.report import Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Loaded:
     path: Path | None = None
     sha256: str | None = None
 
-    def tell(self, report: Report) -> None:
+    def tell(self, report: Outcome) -> None:
         """Tell a report what this is."""
         report.backend, report.weights_sha256 = self.backend, self.sha256
         report.backend_weights = str(self.path) if self.path else None

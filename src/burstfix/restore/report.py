@@ -9,7 +9,8 @@ from typing import Any
 class Reporter:
     """Receives progress and messages; this one is silent, the command line draws.
 
-    A stage is one of "decode", "align", "fuse", "write", and has a known number of steps.
+    A stage is one of "decode", "align", "fuse", "write", "restore"; its number of steps is 0 where
+    it is not known.
     """
 
     def stage(self, name: str, steps: int) -> None:
@@ -40,8 +41,8 @@ class FrameReport:
 
 
 @dataclass(kw_only=True)
-class Report:
-    """One restoration: inputs, choices, timings and the output."""
+class Outcome:
+    """What is told of every restoration, of a photograph or a film."""
 
     output: str
     backend: str
@@ -50,25 +51,48 @@ class Report:
     weights_sha256: str | None = None
     version: str = ""
     status: str = "written"  # or "skipped", or "planned" in a dry run
-    reference: str = ""
-    told_by: str = ""  # how a pair's noisy and blurry frames were told apart
-    colour: tuple[float, float, float] | None = None  # what a pair's noisy R, G, B were scaled by
     size: tuple[int, int] | None = None  # (height, width)
     device: str = ""
     precision: str = ""
-    frames: list[FrameReport] = field(default_factory=list)
     timings_s: dict[str, float] = field(default_factory=dict)
     peak_memory_bytes: int | None = None  # of this process; None where the system does not tell
     warnings: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return asdict(self)
+
+
+@dataclass(kw_only=True)
+class Report(Outcome):
+    """One photograph: inputs, choices, timings and the output."""
+
+    reference: str = ""
+    told_by: str = ""  # how a pair's noisy and blurry frames were told apart
+    colour: tuple[float, float, float] | None = None  # what a pair's noisy R, G, B were scaled by
+    frames: list[FrameReport] = field(default_factory=list)
 
     @property
     def used(self) -> int:
         """How many frames the picture was made from."""
         return sum(frame.used for frame in self.frames)
 
-    def as_json(self) -> dict[str, Any]:
-        """Return what `--json` prints."""
-        return asdict(self)
+
+@dataclass(kw_only=True)
+class VideoReport(Outcome):
+    """One film: what it was, what was made of it, and how quickly."""
+
+    input: str = ""
+    codec: str = ""  # of the output; png for a folder
+    alignment: str = ""  # how neighbours were aligned
+    frames: int = 0  # that were written, those of an interrupted run included
+    resumed: int = 0  # frames that an interrupted run had finished
+    length_s: float | None = None  # from the first frame's time to the last one's end
+    frames_per_s: float | None = None
+    cuts_s: list[float] = field(default_factory=list)  # when the scene changes, in the source
+    neighbours: float | None = None  # that a frame was restored with, on average
+    copied: list[str] = field(default_factory=list)  # streams beside the picture
+    broken: bool = False  # whether the film broke off before its end
 
 
 def peak_memory_bytes() -> int | None:

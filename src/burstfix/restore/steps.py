@@ -270,12 +270,21 @@ def _provenance(report: Report, options: Options) -> dict[str, str | float | lis
     }
 
 
-class Recorder(Reporter):
-    """Passes messages on, and keeps warnings and timings for the report."""
+class Keeper(Reporter):
+    """Passes messages on, and keeps warnings and timings.
 
-    def __init__(self, reporter: Reporter, report: Report) -> None:
+    Args:
+        reporter: who is told.
+        warnings: a report's.
+        timings_s: likewise.
+    """
+
+    def __init__(
+        self, reporter: Reporter, warnings: list[str], timings_s: dict[str, float]
+    ) -> None:
         self.reporter = reporter
-        self.report = report
+        self._warnings = warnings
+        self._timings_s = timings_s
 
     def stage(self, name: str, steps: int) -> None:
         """Begin a stage."""
@@ -287,7 +296,7 @@ class Recorder(Reporter):
 
     def warn(self, message: str) -> None:
         """Tell and keep a warning."""
-        self.report.warnings.append(message)
+        self._warnings.append(message)
         self.reporter.warn(message)
 
     def note(self, message: str) -> None:
@@ -299,4 +308,12 @@ class Recorder(Reporter):
         """Time a block."""
         start = time.perf_counter()
         yield
-        self.report.timings_s[stage] = round(time.perf_counter() - start, 3)
+        self._timings_s[stage] = round(time.perf_counter() - start, 3)
+
+
+class Recorder(Keeper):
+    """Passes messages on, and keeps warnings and timings in a photograph's report."""
+
+    def __init__(self, reporter: Reporter, report: Report) -> None:
+        super().__init__(reporter, report.warnings, report.timings_s)
+        self.report = report

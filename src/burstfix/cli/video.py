@@ -1,0 +1,196 @@
+"""`burstfix video`: a shaken film in, a sharp one out."""
+
+from enum import StrEnum
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from burstfix.cli import options as opt
+from burstfix.cli.memory import QUICK, tune
+from burstfix.errors import UsageError
+
+if TYPE_CHECKING:
+    from burstfix.cli.console import Terminal
+    from burstfix.restore.options import Options
+    from burstfix.restore.report import VideoReport
+    from burstfix.restore.video_options import VideoOptions
+
+EXAMPLES = """\b
+Examples:
+  burstfix video clip.mp4 -o sharp.mp4
+  burstfix video clip.mov -o sharp.mov --codec prores
+  burstfix video clip.mp4 -o sharp.mp4 --start 12 --end 15.5
+  burstfix video clip.mp4 -o sharp.mp4 --resume     goes on after a kill
+  burstfix video clip.mp4 -o frames/                16-bit PNG files
+  burstfix video frames/ -o film.mp4 --fps 24       from single frames
+"""
+
+
+class Codec(StrEnum):
+    """What films are coded in."""
+
+    AUTO = "auto"
+    H264 = "h264"
+    HEVC = "hevc"
+    PRORES = "prores"
+    FFV1 = "ffv1"
+
+
+def video(
+    film: Annotated[
+        list[str],
+        typer.Argument(
+            help="A film; or its frames, as a folder, files or a glob.", show_default=False
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Film to write: .mp4, .mov or .mkv; or a folder for PNG files.",
+            show_default=False,
+        ),
+    ],
+    backend: opt.BackendOption = "set",
+    weights: opt.WeightsOption = None,
+    settings: opt.SettingsOption = None,
+    start: Annotated[
+        float | None, typer.Option("--start", min=0, help="Begin here [s].", show_default=False)
+    ] = None,
+    end: Annotated[
+        float | None, typer.Option("--end", min=0, help="End here [s].", show_default=False)
+    ] = None,
+    codec: Annotated[
+        Codec, typer.Option("--codec", help="auto: H.264, or HEVC from more than 8 bits.")
+    ] = Codec.AUTO,
+    crf: Annotated[
+        int | None,
+        typer.Option("--crf", help="0 (best) to 51. [default: H.264 17, HEVC 19]"),
+    ] = None,
+    fps: Annotated[
+        str, typer.Option("--fps", help="Of single frames, as 24 or 30000/1001.")
+    ] = "30",
+    no_audio: Annotated[bool, typer.Option("--no-audio", help="Leave the sound out.")] = False,
+    no_subtitles: Annotated[
+        bool, typer.Option("--no-subtitles", help="Leave the subtitles out.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last finished segment of a killed run.")
+    ] = False,
+    segment: Annotated[
+        int, typer.Option("--segment", min=1, help="Frames of a segment: a kill loses fewer.")
+    ] = 60,
+    on_exists: opt.OnExistsOption = opt.OnExists.FAIL,
+    bit_depth: Annotated[
+        int | None, typer.Option("--bit-depth", help="Of PNG files: 8 or 16. [default: 16]")
+    ] = None,
+    strip: Annotated[
+        bool, typer.Option("--strip", help="Leave titles, tags and chapters out.")
+    ] = False,
+    device: opt.DeviceOption = "auto",
+    precision: opt.PrecisionOption = opt.Precision.AUTO,
+    tile: opt.TileOption = "auto",
+    memory: opt.MemoryOption = None,
+    dry_run: opt.DryRunOption = False,
+    json: Annotated[bool, typer.Option("--json", help="Print a JSON object on stdout.")] = False,
+    quiet: opt.QuietOption = False,
+    verbose: opt.VerboseOption = False,
+    debug: opt.DebugOption = False,
+) -> None:
+    """Restore a film frame by frame, each from its neighbours; sound and timing stay."""
+    del debug  # read where errors are caught
+    if backend not in QUICK:
+        tune()
+    from burstfix.cli.console import Terminal
+    from burstfix.restore.film import find_film
+    from burstfix.restore.video import plan_video, restore_video
+
+    terminal = Terminal(quiet=quiet, verbose=verbose)
+    shared = opt.read_options(
+        opt.Method(backend, weights, settings),
+        opt.Writing(on_exists, bit_depth, 95, linear=False, strip=strip),
+        opt.Computing(device, precision, tile, memory),
+    )
+    options = _video_options(
+        shared,
+        codec=codec,
+        crf=crf,
+        span_s=(start, end),
+        fps=fps,
+        copied=(not no_audio, not no_subtitles),
+        resume=resume,
+        segment=segment,
+    )
+    paths = find_film(film)
+    if dry_run:
+        _tell(plan_video(paths, output, options), terminal, json=json)
+        return
+    with terminal.progress():
+        report = restore_video(paths, output, options, terminal)
+    _tell(report, terminal, json=json)
+    if report.broken:
+        raise typer.Exit(1)
+
+
+def _video_options(
+    shared: "Options",
+    *,
+    codec: Codec,
+    crf: int | None,
+    span_s: tuple[float | None, float | None],
+    fps: str,
+    copied: tuple[bool, bool],
+    resume: bool,
+    segment: int,
+) -> "VideoOptions":
+    """Add what films have to the options that all restorations share."""
+    from burstfix.restore.video_options import VideoOptions
+
+    return VideoOptions(
+        **vars(shared),
+        codec=codec.value,
+        crf=crf,
+        start_s=span_s[0],
+        end_s=span_s[1],
+        rate=_rate(fps),
+        audio=copied[0],
+        subtitles=copied[1],
+        resume=resume,
+        segment=segment,
+    )
+
+
+def _rate(text: str) -> Fraction:
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 0 < rate <= 1000:
+        raise UsageError(f"--fps {text} is no rate.", "Give frames a second: 24, or 30000/1001.")
+    return rate
+
+
+def _tell(report: "VideoReport", terminal: "Terminal", *, json: bool) -> None:
+    """Tell what was done, or would be."""
+    from burstfix.cli.console import print_json
+
+    if json:
+        print_json(report.as_json())
+    if report.status == "skipped":
+        terminal.say(f"Skipped {report.output}: it exists.")
+    elif report.status == "planned":
+        beside = f", with {', '.join(report.copied)}" if report.copied else ""
+        terminal.say(
+            f"{report.output}: about {report.frames} frames of {report.input} by "
+            f"{report.backend}, as {report.codec}{beside}"
+        )
+    else:
+        speed = f"{report.frames_per_s:.2f} frames/s" if report.frames_per_s else "nothing to do"
+        cuts = f", {len(report.cuts_s)} cuts" if report.cuts_s else ""
+        terminal.say(
+            f"Wrote {report.output}: {report.frames} frames{cuts} by {report.backend} on "
+            f"{report.device}, {speed}."
+        )

@@ -1,0 +1,188 @@
+"""What films are made of: the frames of a clip, or pictures in a folder, as moments in light."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from burstfix.color import SRGB
+from burstfix.errors import InputError, UsageError
+from burstfix.frame import Curve, Frame, Metadata
+from burstfix.io.decode import read_frame, read_frames
+from burstfix.io.store import StoredCodes
+from burstfix.io.video import Clip, ClipInfo, open_clip
+from burstfix.io.video.planes import PlaneFormat
+from burstfix.io.video.tags import Tags, luma_weights
+from burstfix.restore.inputs import RASTER_SUFFIXES, RAW_SUFFIXES, find_bursts
+from burstfix.restore.window import Moment
+
+T = TypeVar("T")
+
+_STILLS_AT_ONCE = 4  # pictures that are decoded together
+_STILL_TAGS = Tags(matrix=1, range=1, transfer=13, primaries=1)  # sRGB's curve and primaries
+
+
+class Film(Protocol):
+    """Frames that follow each other."""
+
+    @property
+    def info(self) -> ClipInfo:
+        """What is known of it."""
+        ...
+
+    @property
+    def source(self) -> Path | None:
+        """The file that sound may be copied from."""
+        ...
+
+    @property
+    def look(self) -> tuple[Curve, Metadata]:
+        """How single frames of it are coded, and labelled."""
+        ...
+
+    def moments(self, start: int | None) -> Iterator[Moment]:
+        """Read frames, from a time on [ticks]; None is the beginning."""
+        ...
+
+
+@dataclass(frozen=True)
+class ClipFilm:
+    """A film in a file."""
+
+    clip: Clip
+
+    @property
+    def info(self) -> ClipInfo:
+        """What is known of it."""
+        return self.clip.info
+
+    @property
+    def source(self) -> Path:
+        """Its file."""
+        return self.clip.info.path
+
+    @property
+    def look(self) -> tuple[Curve, Metadata]:
+        """Codes stay what they are, and are shown as sRGB, as other tools label them."""
+        return self.clip.info.curve, Metadata()
+
+    def moments(self, start: int | None) -> Iterator[Moment]:
+        """Read frames; see `Film`."""
+        for picture in self.clip.pictures(start):
+            yield Moment(self.clip.light(picture), picture.time, picture.duration)
+
+
+@dataclass(frozen=True)
+class StillsFilm:
+    """Pictures in order, each shown equally long."""
+
+    paths: tuple[Path, ...]
+    info: ClipInfo
+    first: Frame
+
+    @property
+    def source(self) -> None:
+        """Pictures have no sound."""
+        return
+
+    @property
+    def look(self) -> tuple[Curve, Metadata]:
+        """That of the first picture."""
+        return self.first.curve, Metadata(icc=self.first.metadata.icc)
+
+    def moments(self, start: int | None) -> Iterator[Moment]:
+        """Read frames; see `Film`."""
+        tick = int(self.info.clock / (self.info.rate or 1))
+        for first in range(max(0, start or 0) // tick, len(self.paths), _STILLS_AT_ONCE):
+            frames, _ = read_frames(self.paths[first : first + _STILLS_AT_ONCE])
+            for number, frame in enumerate(frames, first):
+                self._check(frame)
+                yield Moment(frame.whole(), number * tick, tick, self.paths[number].stem)
+
+    def _check(self, frame: Frame) -> None:
+        if frame.size != self.first.size or frame.curve != self.first.curve:
+            raise InputError(
+                f"{frame.path} has another size or colour profile than {self.paths[0]}.",
+                "Put the frames of each film into a folder of their own.",
+            )
+
+
+@contextmanager
+def open_film(paths: Sequence[Path], rate: Fraction) -> Iterator[Film]:
+    """Open a film: a file, or the pictures that are its frames.
+
+    Args:
+        paths: as of `find_film`.
+        rate: of pictures, in a second.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    if not _is_picture(paths[0]):
+        with open_clip(paths[0]) as clip:
+            yield ClipFilm(clip)
+        return
+    first = read_frame(paths[0])
+    yield StillsFilm(tuple(paths), _stills_info(paths, first, rate), first)
+
+
+def find_film(arguments: Sequence[str | Path]) -> tuple[Path, ...]:
+    """Expand what was named to one film: a file, or the pictures that are its frames, in order.
+
+    Raises:
+        InputError: something does not exist, or is empty.
+        UsageError: several films were named.
+    """
+    plain = [Path(text) for text in arguments]
+    if len(plain) == 1 and plain[0].is_file():
+        return (plain[0],)
+    bursts, _ = find_bursts(arguments)
+    files = tuple(path for burst in bursts for path in burst.files)
+    if (len(files) > 1 and not all(_is_picture(path) for path in files)) or len(bursts) > 1:
+        raise UsageError(
+            f"{len(files)} files were named, which are not the frames of one film.",
+            "Name one film, or one folder of frames; restore several films one by one.",
+        )
+    return files
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """Make the next item in a thread while this one is used."""
+    end = object()
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        future = pool.submit(next, items, end)
+        while (item := future.result()) is not end:
+            future = pool.submit(next, items, end)
+            yield item  # type: ignore[misc] # no end any more
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in RASTER_SUFFIXES | RAW_SUFFIXES
+
+
+def _stills_info(paths: Sequence[Path], first: Frame, rate: Fraction) -> ClipInfo:
+    pixels = first.pixels
+    deep = isinstance(pixels, StoredCodes) and pixels.bits > 8
+    notes = () if first.curve == SRGB else ("Films carry no colour profile: sRGB is written.",)
+    return ClipInfo(
+        path=paths[0].parent,
+        size=first.size,
+        clock=rate.numerator,
+        rate=rate,
+        codec="pictures",
+        kind=PlaneFormat(
+            size=first.size,
+            chroma="420",
+            bits=10 if deep else 8,
+            full=False,
+            luma=luma_weights(_STILL_TAGS, first.size),
+            curve=SRGB,
+        ),
+        tags=_STILL_TAGS,
+        frames=len(paths),
+        length_s=float(len(paths) / rate),
+        notes=notes,
+    )

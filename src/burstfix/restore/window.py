@@ -1,0 +1,169 @@
+"""A window that slides over a film: each frame with its neighbours, aligned to it."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from torch import Tensor
+
+from burstfix.align.cut import Thumbnail, is_cut, thumbnail
+from burstfix.align.flow import (
+    Field,
+    FlowBurst,
+    Grey,
+    Motion,
+    find_flow,
+    grey_of,
+    make_motion,
+    reduction_for,
+)
+from burstfix.backends.base import Alignment, Contract
+from burstfix.frame import Size, TensorPixels
+
+MOST_FRAMES = 5  # that a network which takes any number is given
+
+
+class Moment(NamedTuple):
+    """A frame of a film: its light, (3, H, W), when it is shown and for how long [ticks]."""
+
+    light: Tensor
+    time: int
+    duration: int
+    name: str = ""  # of its file, where each frame has one
+
+
+@dataclass
+class Shot:
+    """A frame in the window.
+
+    Args:
+        number: counted from where reading began.
+        moment: the frame.
+        cut: whether the scene changes between the frame before and it.
+    """
+
+    number: int
+    moment: Moment
+    cut: bool
+    small: Thumbnail
+    grey: Grey | None = None
+    flows: dict[int, Field] = field(default_factory=dict)  # to other frames, by number
+
+    @property
+    def size(self) -> Size:
+        """(height, width)."""
+        return self.moment.light.shape[-2], self.moment.light.shape[-1]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A frame and those around it.
+
+    Args:
+        shot: the frame.
+        around: its neighbours by their distance in frames, those of other scenes left out.
+    """
+
+    shot: Shot
+    around: dict[int, Shot]
+
+
+def slide(moments: Iterable[Moment], radius: int) -> Iterator[Window]:
+    """Give each frame with up to `radius` neighbours on each side; holds no more than these."""
+    held: deque[Shot] = deque()
+    waiting = 0  # how many of the last frames held were not given yet
+    for number, moment in enumerate(moments):
+        small = thumbnail(moment.light)
+        cut = bool(held) and is_cut(held[-1].small, small)
+        held.append(Shot(number, moment, cut, small))
+        waiting += 1
+        if waiting > radius:
+            yield _window(held, len(held) - waiting, radius)
+            waiting -= 1
+        while len(held) - waiting > radius:
+            held.popleft()
+    while waiting:
+        yield _window(held, len(held) - waiting, radius)
+        waiting -= 1
+
+
+def _window(held: "deque[Shot]", index: int, radius: int) -> Window:
+    """Collect what lies around a frame up to the next cut."""
+    around = {}
+    for distance in range(1, radius + 1):
+        if index - distance < 0 or held[index - distance + 1].cut:
+            break
+        around[-distance] = held[index - distance]
+    for distance in range(1, radius + 1):
+        if index + distance >= len(held) or held[index + distance].cut:
+            break
+        around[distance] = held[index + distance]
+    return Window(held[index], around)
+
+
+def radius_for(contract: Contract) -> int:
+    """Return how many neighbours on each side a network is given."""
+    return ((contract.frames or MOST_FRAMES) - 1) // 2
+
+
+def alignment_for(contract: Contract) -> Alignment:
+    """Return how neighbours are aligned.
+
+    What networks for bursts say of alignment holds for photographs of a scene that keeps still; in
+    films things move, so they get flow. Networks for films alone get what they ask for.
+    """
+    return "flow" if "burst" in contract.tasks else contract.alignment
+
+
+def align_window(window: Window, contract: Contract) -> FlowBurst:
+    """Bring neighbours to the frame's geometry, as a network wants them.
+
+    Those that are missing or cannot be aligned count as unseen, where the network takes a fixed
+    number of frames; else they are left out.
+
+    Returns:
+        The frame first, then its neighbours in the order of the film.
+    """
+    radius = radius_for(contract)
+    shots = {distance: window.around.get(distance) for distance in _distances(radius)}
+    motions = {
+        distance: _motion(window.shot, shot, alignment_for(contract))
+        for distance, shot in shots.items()
+        if shot
+    }
+    used = [
+        distance
+        for distance in shots
+        if contract.frames or ((motion := motions.get(distance)) and motion.ok)
+    ]
+    views = [window.shot, *(shots[distance] or window.shot for distance in used)]
+    found = [motions.get(distance) for distance in used]
+    return FlowBurst(
+        [TensorPixels(view.moment.light) for view in views],
+        [motion if motion and motion.ok else None for motion in found],
+    )
+
+
+def _distances(radius: int) -> list[int]:
+    return [*range(-radius, 0), *range(1, radius + 1)]
+
+
+def _motion(reference: Shot, neighbour: Shot, alignment: Alignment) -> Motion:
+    """Find how a neighbour lies to a frame; flow between two frames is found once."""
+    if alignment == "none":
+        return Motion.still(reference.size)
+    factor = reduction_for(reference.size)
+    for shot in (reference, neighbour):
+        if shot.grey is None:
+            shot.grey = grey_of(shot.moment.light, factor)
+    one, other = reference.grey, neighbour.grey
+    assert one is not None
+    assert other is not None
+    if neighbour.number not in reference.flows:
+        reference.flows[neighbour.number] = find_flow(one, other)
+    if reference.number not in neighbour.flows:
+        neighbour.flows[reference.number] = find_flow(other, one)
+    return make_motion(
+        one, other, reference.flows[neighbour.number], neighbour.flows[reference.number], factor
+    )
