@@ -12,7 +12,7 @@ Thumbnail = NDArray[np.float32]  # roots of linear R, G and B; (27, 48, 3)
 
 _SIZE = (27, 48)  # (height, width): so small that shake and most motion stay within a pixel or two
 _REACH = (6, 10)  # by how much a thumbnail may have moved, down and across
-_LEAST_ALIKE = 0.5  # correlation of two frames of one scene
+_LEAST_ALIKE = 0.65  # correlation of two frames of one scene; of 4 in 100 unrelated photographs too
 _FLAT = 0.01  # spread of roots below which a thumbnail shows nothing
 
 

@@ -31,21 +31,22 @@ class Motion:
 
     Args:
         flow: target_from_source: what stands at p in the reference stands at p + flow in the
-            neighbour; in pixels of the full picture, at every `step`th of them.
+            neighbour; in pixels of the full picture, one for each block. None: it is taken as
+            it lies.
         seen: whether the neighbour shows what the reference shows, 0 or 1; (h, w) float32.
-        step: pixels of the full picture between two of `flow`.
+        step: side of the blocks [px of the full picture].
         correlation: of what both show.
     """
 
-    flow: Field
+    flow: Field | None
     seen: NDArray[np.float32]
-    step: int
-    correlation: float
+    step: int = 1
+    correlation: float = 1.0
 
     @classmethod
     def still(cls, size: Size) -> "Motion":
         """Return the motion of a neighbour that is taken as it lies, at (height, width)."""
-        return cls(np.zeros((*size, 2), np.float32), np.ones(size, np.float32), 1, 1.0)
+        return cls(None, np.ones(size, np.float32))
 
     @property
     def ok(self) -> bool:
@@ -208,6 +209,8 @@ class FlowBurst:
 
 def _moved(pixels: Pixels, motion: Motion, box: Box) -> tuple[Tensor, Tensor] | None:
     """Resample a picture along its flow; and how far it was seen, (h, w)."""
+    if motion.flow is None:
+        return pixels.read(box), torch.ones(box.size)
     flow = enlarge(motion.flow, motion.step, box)
     x = torch.arange(box.left, box.right, dtype=torch.float64)[None, :] + flow[..., 0]
     y = torch.arange(box.top, box.bottom, dtype=torch.float64)[:, None] + flow[..., 1]

@@ -273,9 +273,9 @@ def _info(path: Path, stream: VideoStream, first: VideoFrame) -> ClipInfo:
         primaries=_tag(first.color_primaries, stream.codec_context.color_primaries, Tags.primaries),
     )
     matrix = _side_data(first, "DISPLAYMATRIX")
-    length = stream.duration * stream.time_base if stream.duration and stream.time_base else None
     rate = stream.average_rate or stream.guessed_rate
-    frames = stream.frames or (round(length * rate) if length and rate else None)
+    length_s = _length_s(stream)
+    frames = round(length_s * rate) if length_s and rate else stream.frames or None
     return ClipInfo(
         path=path,
         size=size,
@@ -289,7 +289,7 @@ def _info(path: Path, stream: VideoStream, first: VideoFrame) -> ClipInfo:
         degrees=first.rotation if matrix else 0,
         aspect=stream.sample_aspect_ratio or Fraction(1),
         frames=frames,
-        length_s=float(length) if length else None,
+        length_s=length_s,
         interlaced=first.interlaced_frame,
         notes=_notes(first),
     )
@@ -384,6 +384,14 @@ def _promised_end_s(stream: VideoStream) -> float | None:
             return None
         return 3600 * hours + 60 * minutes + seconds
     return None
+
+
+def _length_s(stream: VideoStream) -> float | None:
+    """Return how long the film is; None where nothing tells."""
+    if stream.duration:
+        return float(stream.duration * _time_base(stream))
+    whole: Any = stream.container  # an input's, which has a duration
+    return _promised_end_s(stream) or (whole.duration / av.time_base if whole.duration else None)
 
 
 def _cut_short(path: Path, stream: VideoStream) -> bool:
