@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from burstfix.cli import options as opt
-from burstfix.cli.memory import QUICK, tune
+from burstfix.cli.memory import tune
 from burstfix.errors import UsageError
 
 if TYPE_CHECKING:
@@ -102,8 +102,7 @@ def video(
 ) -> None:
     """Restore a film frame by frame, each from its neighbours; sound and timing stay."""
     del debug  # read where errors are caught
-    if backend not in QUICK:
-        tune()
+    tune(backend)
     from burstfix.cli.console import Terminal
     from burstfix.restore.film import find_film
     from burstfix.restore.video import plan_video, restore_video

@@ -11,7 +11,8 @@ from typing import Protocol, TypeVar
 from burstfix.color import SRGB
 from burstfix.errors import InputError, UsageError
 from burstfix.frame import Curve, Frame, Metadata
-from burstfix.io.decode import read_frame, read_frames
+from burstfix.io.ahead import AheadReader, most_code_bytes
+from burstfix.io.decode import read_frame
 from burstfix.io.store import StoredCodes
 from burstfix.io.video import Clip, ClipInfo, open_clip
 from burstfix.io.video.planes import PlaneFormat
@@ -21,7 +22,6 @@ from burstfix.restore.window import Moment
 
 T = TypeVar("T")
 
-_STILLS_AT_ONCE = 4  # pictures that are decoded together
 _STILL_TAGS = Tags(matrix=1, range=1, transfer=13, primaries=1)  # sRGB's curve and primaries
 
 
@@ -96,10 +96,13 @@ class StillsFilm:
     def moments(self, start: int | None) -> Iterator[Moment]:
         """Read frames; see `Film`."""
         tick = int(self.info.clock / (self.info.rate or 1))
-        for first in range(max(0, start or 0) // tick, len(self.paths), _STILLS_AT_ONCE):
-            frames, _ = read_frames(self.paths[first : first + _STILLS_AT_ONCE])
-            for number, frame in enumerate(frames, first):
+        size = most_code_bytes(self.info.size)
+        with AheadReader() as reader:
+            for number in range(max(0, start or 0) // tick, len(self.paths)):
+                frame = reader.read(self.paths[number], size)
                 self._check(frame)
+                if number + 1 < len(self.paths):
+                    reader.begin(self.paths[number + 1], 2 * size)
                 yield Moment(frame.whole(), number * tick, tick, self.paths[number].stem)
 
     def _check(self, frame: Frame) -> None:

@@ -32,7 +32,7 @@ class SetNetwork(Network):
         self.trunk = Trunk(config)
         survey = Survey(cell=CELL, margin=MARGIN, fade=FADE, planes=3 * len(FLOORS))
         self.contract = Contract(
-            tasks=("burst", "pair", "single"),
+            tasks=("burst", "pair", "single", "video"),
             multiple_of=SCALES[-1],
             receptive_radius=receptive_radius(config),
             halo=96,  # measured: what lies farther changes no code by 1/1024
