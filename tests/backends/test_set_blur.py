@@ -227,7 +227,22 @@ def test_weights_without_blur_grow_and_restore_nearly_as_before() -> None:
     assert (after - before).abs().amax() < 0.1 * farthest + 1e-4
 
 
-def test_weights_of_other_widths_are_refused() -> None:
-    other = SetNetwork(replace(SMALL, frame_widths=(16, 8, 8, 8), blur_widths=()))
+def test_a_network_of_other_widths_takes_what_estimates_blur_and_begins_anew_with_the_rest() -> (
+    None
+):
+    other = SetNetwork(replace(SMALL, frame_widths=(16, 8, 8, 8), trunk_blocks=(1, 0, 0, 0)))
+    own = SetNetwork(SMALL)
+    before = {name: value.clone() for name, value in own.state_dict().items()}
+    own.adopt(other.state_dict())
+    for name, value in own.state_dict().items():
+        source = other.state_dict() if name.startswith("blur.") else before
+        assert torch.equal(value, source[name]), name
+
+
+@pytest.mark.parametrize("blur_widths", [(), (8, 8, 16, 8)])
+def test_weights_of_other_widths_whose_blur_does_not_fit_are_refused(
+    blur_widths: tuple[int, ...],
+) -> None:
+    other = SetNetwork(replace(SMALL, frame_widths=(16, 8, 8, 8), blur_widths=blur_widths))
     with pytest.raises(RuntimeError):
         SetNetwork(SMALL).adopt(other.state_dict())

@@ -136,3 +136,36 @@ def test_names_of_other_tasks_are_refused_for_pairs(photos: Path, small_weights:
     )
     assert done.returncode == 2
     assert "mild,medium,severe" in done.stderr
+
+
+def test_single_frames_are_scored_beside_an_unsharp_mask_and_harm_to_clean_ones_is_told(
+    photos: Path, small_weights: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "scores.json"
+    done = burstfix(
+        *("--task", "single", "--data", photos, "--weights", small_weights, *QUICK),
+        *("--case", "small shake,clean", "--noise", "none,low", "--json", target, "--verbose"),
+    )
+    assert done.returncode == 0, done.stderr
+    rows = ("input", "unsharp mask", "mine")
+    assert all(f"│ {row}" in done.stdout for row in rows)
+    assert "6 clean photographs: mine changes them by" in done.stdout
+    found = json.loads(target.read_text())
+    assert {(s["method"], s["case"], s["noise"]) for s in found["scores"]} == {
+        (row, *kind) for row in rows for kind in (("small shake", "low"), ("clean", "none"))
+    }
+    assert {harm["method"] for harm in found["harm"]} == {"unsharp mask", "mine"}
+    assert set(found["below_input"]) == {"unsharp mask", "mine"}
+
+
+def test_options_that_say_nothing_of_single_frames_are_refused(
+    photos: Path, small_weights: Path
+) -> None:
+    asked = ("--task", "single", "--data", photos, "--weights", small_weights)
+    for options, mend in (
+        (("--blur", "hard"), "small shake"),
+        (("--case", "clean", "--noise", "high"), "--noise none"),
+    ):
+        done = burstfix(*asked, *options)
+        assert done.returncode == 2
+        assert mend in done.stderr

@@ -176,11 +176,12 @@ def test_training_begins_with_weights_that_fit_and_with_no_others(
     assert "first.safetensors" in other.stderr
 
 
-def test_training_for_pairs_takes_photographs_or_clips_and_says_what_its_weights_are_for(
-    photos: Path, tmp_path: Path
+@pytest.mark.parametrize(("task", "lengths"), [("pair", "[2]"), ("single", "[1]")])
+def test_other_tasks_learn_from_photographs_or_clips_and_weights_say_what_they_are_for(
+    task: str, lengths: str, photos: Path, tmp_path: Path
 ) -> None:
     recipe = tmp_path / "small.toml"
-    recipe.write_text('task = "pair"\n' + RECIPE.replace("[1, 2]", "[2]"))
+    recipe.write_text(f'task = "{task}"\n' + RECIPE.replace("[1, 2]", lengths))
     clips = tmp_path / "clips"
     for name in ("street", "park"):
         (clips / name).mkdir(parents=True)
@@ -191,12 +192,12 @@ def test_training_for_pairs_takes_photographs_or_clips_and_says_what_its_weights
     for name, data in (("a", ("--data", photos)), ("b", ("--data", clips, "--clips"))):
         weights = tmp_path / f"{name}.safetensors"
         trained = burstfix(
-            *("train", "pair", *data, "-o", weights, "--recipe", recipe),
+            *("train", task, *data, "-o", weights, "--recipe", recipe),
             *("--minutes", 0.1, "--device", "cpu"),
         )
         assert trained.returncode == 0, trained.stderr
         assert "Validation went from" in trained.stderr
-        assert read_card(weights).task == "pair"
+        assert read_card(weights).task == task
 
 
 def test_a_recipe_of_another_task_is_refused(photos: Path, tmp_path: Path) -> None:

@@ -59,6 +59,18 @@ def test_weights_to_begin_with_decide_the_size_of_the_network(tmp_path: Path) ->
     assert fit(other, path) == other
 
 
+def test_weights_for_bursts_do_not_widen_the_network_for_single_frames(tmp_path: Path) -> None:
+    backend = find("set")
+    config = backend.config(frame_widths=(8, 8, 8, 8), trunk_widths=(8, 8, 8, 8))
+    recipe = choose_recipe(torch.device("cpu"), 60, "single")
+    assert recipe == read_recipe("set-single")
+    for task, same in (("burst", True), ("single", False)):
+        path = tmp_path / f"{task}.safetensors"
+        card = Card(backend="set", task=task, config=dataclasses.asdict(config))
+        save(backend.build(config), card, path)
+        assert (fit(recipe, path) == recipe) is same
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 8])
 @pytest.mark.parametrize("shards", [1, 2])
 def test_every_process_gets_as_many_shards_and_none_is_lost(shards: int, count: int) -> None:

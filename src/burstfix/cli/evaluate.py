@@ -6,17 +6,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from burstfix.cli.evaluate_pair import pair_conditions, score_pairs, shipped_for_pairs
+from burstfix.cli.evaluate_pair import pair_conditions, score_pairs
+from burstfix.cli.evaluate_single import score_singles, single_conditions
 from burstfix.cli.scoring import (
     check_crop,
     choose_photos,
     load_measured,
     pick_names,
+    shipped_for,
     write_document,
 )
 from burstfix.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     import torch
 
     from burstfix.cli.console import Terminal
@@ -24,6 +28,9 @@ if TYPE_CHECKING:
     from burstfix.io.photos import Photo
     from burstfix.train.evaluate import Conditions, Score
     from burstfix.train.evaluate_pairs import PairConditions
+    from burstfix.train.evaluate_singles import SingleConditions
+
+    AnyConditions = Conditions | PairConditions | SingleConditions
 
 EXAMPLES = """\b
 Examples:
@@ -32,6 +39,7 @@ Examples:
   burstfix evaluate --data photos.pack --backend set --frames 1,2,3,4,6,8,12,16
   burstfix evaluate --data holiday/ --all --case plain,ruined,moving
   burstfix evaluate --data photos/ --task pair --case plain,moving,stranger
+  burstfix evaluate --data photos/ --task single --case "small shake,clean"
 """
 LONGEST = 64  # frames
 
@@ -41,6 +49,7 @@ class Task(StrEnum):
 
     BURST = "burst"
     PAIR = "pair"
+    SINGLE = "single"
 
 
 def evaluate(
@@ -65,16 +74,25 @@ def evaluate(
         ),
     ] = False,
     task: Annotated[
-        Task, typer.Option("--task", help="What to score: bursts, or noisy and blurry pairs.")
+        Task,
+        typer.Option("--task", help="What to score: bursts, noisy and blurry pairs, one frame."),
     ] = Task.BURST,
     frames: Annotated[
         str, typer.Option("--frames", "-f", help="How many, as 1,2,4,8: the first of one burst.")
     ] = "8",
     case: Annotated[
-        str, typer.Option("--case", help="plain, ruined, moving; of pairs plain, moving, stranger.")
-    ] = "plain",
+        str | None,
+        typer.Option(
+            "--case",
+            help="plain, ruined, moving; of pairs plain, moving, stranger; of one frame small "
+            "shake, large shake, moving, defocus, noise, clean. [default: plain; of one frame all]",
+        ),
+    ] = None,
     noise: Annotated[
-        str | None, typer.Option("--noise", help="Some of low,medium,high; pairs have no medium.")
+        str | None,
+        typer.Option(
+            "--noise", help="Some of low,medium,high; pairs and one frame have no medium."
+        ),
     ] = None,
     blur: Annotated[
         str | None,
@@ -92,7 +110,8 @@ def evaluate(
 ) -> None:
     """Score backends on made bursts with known truth, beside mean, fba and the frames.
 
-    With --task pair: on made pairs, beside the frames and what `set` makes of either alone.
+    With --task pair: on made pairs, beside the frames and what `set` makes of either alone. With
+    --task single: on made single frames, beside an unsharp mask; of clean ones it tells the harm.
     """
     del debug  # read by `main`
     from burstfix import device as devices
@@ -101,31 +120,32 @@ def evaluate(
     from burstfix.io.photos import read_photos
 
     terminal = Terminal(quiet=quiet, verbose=verbose)
-    conditions: Conditions | PairConditions
+    conditions: AnyConditions
     if task is Task.PAIR:
         conditions = pair_conditions(case, noise, blur, count=count, crop=crop)
+    elif task is Task.SINGLE:
+        conditions = single_conditions(case, noise, blur, count=count, crop=crop)
     else:
         conditions = _conditions(frames, case, noise, blur, count=count, crop=crop)
     if json and json != "-":
         resolve_output(Path(json), on_exists="overwrite")  # not after minutes of work
     asked = [name.strip() for name in backend.split(",")] if backend else []
     if not asked and not weights:
-        asked = shipped_for_pairs() if task is Task.PAIR else ["set"]
+        asked = ["set"] if task is Task.BURST else shipped_for(task.value)
     measured = load_measured(asked, weights or [], task.value)
     chosen = devices.choose(device)
     photos = choose_photos(read_photos(data), measured, terminal, everything=everything)
-    score = score_pairs if task is Task.PAIR else _score_bursts
     with terminal.progress():
-        scores, findings = score(measured, photos, conditions, chosen, terminal)  # type: ignore[arg-type]
+        scores, findings = _SCORING[task](measured, photos, conditions, chosen, terminal)
     if json != "-":
-        _show(scores, task, verbose=verbose)
+        _show(scores, findings, task, verbose=verbose)
     if json:
         document = _document(scores, measured, conditions, photos, str(chosen))
         write_document(json, document | findings)
 
 
 def _conditions(
-    frames: str, case: str, noise: str | None, blur: str | None, *, count: int, crop: int
+    frames: str, case: str | None, noise: str | None, blur: str | None, *, count: int, crop: int
 ) -> "Conditions":
     """Read what bursts to score on."""
     from burstfix.train.evaluate import Conditions
@@ -133,7 +153,7 @@ def _conditions(
 
     conditions = Conditions(
         lengths=_lengths(frames),
-        cases=pick_names(case, CASES, "--case"),
+        cases=pick_names(case or "plain", CASES, "--case"),
         noises=pick_names(noise, tuple(NOISE), "--noise"),
         blurs=pick_names(blur, tuple(BLUR), "--blur"),
         count=count,
@@ -169,18 +189,31 @@ def _score_bursts(
     }
 
 
-def _show(scores: "list[Score]", task: Task, *, verbose: bool) -> None:
+_SCORING: dict[Task, "Callable[..., tuple[list[Score], dict[str, Any]]]"] = {
+    Task.BURST: _score_bursts,
+    Task.PAIR: score_pairs,
+    Task.SINGLE: score_singles,
+}
+
+
+def _show(
+    scores: "list[Score]", findings: "Mapping[str, Any]", task: Task, *, verbose: bool
+) -> None:
     """Print tables and what follows from them on stdout."""
     from burstfix.cli import tables
 
-    show = tables.show_pairs if task is Task.PAIR else tables.show_scores
-    show(scores, every=verbose)
+    if task is Task.SINGLE:
+        tables.show_singles(scores, findings.get("harm", []), every=verbose)
+    elif task is Task.PAIR:
+        tables.show_pairs(scores, every=verbose)
+    else:
+        tables.show_scores(scores, every=verbose)
 
 
 def _document(
     scores: "list[Score]",
     measured: "Measured",
-    conditions: "Conditions | PairConditions",
+    conditions: "AnyConditions",
     photos: "list[Photo]",
     device: str,
 ) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Any
 
 from burstfix.cli.scoring import check_crop, pick_names
-from burstfix.errors import WeightsError
 
 if TYPE_CHECKING:
     import torch
@@ -17,22 +16,8 @@ if TYPE_CHECKING:
 BESIDE = 3  # rows that are always there: both frames, and the better one alone
 
 
-def shipped_for_pairs() -> list[str]:
-    """Name the backends whose weights for pairs are there."""
-    from burstfix.backends import BACKENDS
-    from burstfix.weights import default_weights
-
-    shipped = [name for name in BACKENDS if default_weights(name, "pair")]
-    if not shipped:
-        raise WeightsError(
-            "burstfix ships no weights for pairs.",
-            "Train some with `burstfix train pair`, and give the files with --weights.",
-        )
-    return shipped
-
-
 def pair_conditions(
-    case: str, noise: str | None, blur: str | None, *, count: int, crop: int
+    case: str | None, noise: str | None, blur: str | None, *, count: int, crop: int
 ) -> "PairConditions":
     """Read what pairs to score on."""
     from burstfix.synth.render_pair import PAIR_BLUR, PAIR_NOISE
@@ -40,7 +25,7 @@ def pair_conditions(
     from burstfix.train.fixed_pairs import PAIR_CASES
 
     return PairConditions(
-        cases=pick_names(case, PAIR_CASES, "--case"),
+        cases=pick_names(case or "plain", PAIR_CASES, "--case"),
         noises=pick_names(noise, tuple(PAIR_NOISE), "--noise"),
         blurs=pick_names(blur, tuple(PAIR_BLUR), "--blur"),
         count=count,

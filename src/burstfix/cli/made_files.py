@@ -1,13 +1,16 @@
 """Files that `burstfix synth` writes."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
     from burstfix.frame import Curve, Metadata
     from burstfix.synth.render_pair import RenderedPair
+    from burstfix.synth.render_single import RenderedSingle
 
 
 def write_png(light: "Tensor", path: Path, metadata: "Metadata", curve: "Curve") -> None:
@@ -35,30 +38,84 @@ def neutral(white_balance: tuple[float, float, float]) -> tuple[float, float, fl
 
 def write_pair_frame(rendered: "RenderedPair", index: int, path: Path) -> None:
     """Write the short or the long frame of a pair; with the short one the truth."""
+    from burstfix import color
+
+    metadata = _taken(1 / 8 if index else rendered.light / 8, 50 * index)
+    if index == 0:
+        _write_truth(rendered.truth(), path, metadata)
+    if path.suffix == ".dng":
+        pixels = rendered.mosaic(index)
+        _write_raw(pixels, path, rendered.white_balance, rendered.noise(index), metadata)
+    else:
+        write_png(rendered.linear(index), path, metadata, color.SRGB)
+
+
+def write_single(rendered: "RenderedSingle", path: Path) -> None:
+    """Write a shaken frame, its truth, and a record of how it was made."""
+    from burstfix import color
+
+    metadata = _taken(rendered.exposure_s, 0)
+    if path.suffix == ".dng":
+        pixels = rendered.mosaic()
+        _write_raw(pixels, path, rendered.white_balance, rendered.noise, metadata)
+    else:
+        write_png(rendered.linear(), path, metadata, color.SRGB)
+    _write_truth(rendered.truth(), path, metadata)
+    record = {
+        "size": rendered.size,
+        "noise_sigma": rendered.sigma,
+        "extent_px": round(rendered.extent_px, 2),
+        "exposure_s": round(rendered.exposure_s, 4),
+        "way_of_the_middle_px": rendered.way().tolist(),
+    }
+    write_record(record, truth_path(path).with_suffix(".json"))
+
+
+def write_record(record: "Mapping[str, Any]", path: Path) -> None:
+    """Write figures of how files were made, as JSON."""
+    import json
+
+    from burstfix.io.atomic import replacing
+
+    with replacing(path, replace=True) as file:
+        file.write(json.dumps(record, indent=1).encode())
+
+
+def _taken(exposure_s: float, after_ms: int) -> "Metadata":
+    """Return what a camera would tell of a frame."""
     from datetime import datetime, timedelta
 
-    from burstfix import color
     from burstfix.frame import Metadata
+
+    taken = datetime(2024, 1, 1, 20, 0) + timedelta(milliseconds=after_ms)
+    return Metadata(exposure_s=exposure_s, iso=800, aperture=2.0, taken=taken, camera="burstfix")
+
+
+def _write_truth(light: "Tensor", path: Path, metadata: "Metadata") -> None:
+    """Write the truth of a frame, coded as the frame will be shown."""
+    from burstfix import color
+
+    curve = color.NEUTRAL if path.suffix == ".dng" else color.SRGB
+    write_png(light, truth_path(path), metadata, curve)
+
+
+def _write_raw(
+    pixels: "Tensor",
+    path: Path,
+    white_balance: tuple[float, float, float],
+    noise: tuple[float, float],
+    metadata: "Metadata",
+) -> None:
+    """Write a mosaic as DNG."""
+    from burstfix import color
     from burstfix.io.dng import Sensor, write_dng
     from burstfix.synth import render
 
-    raw = path.suffix == ".dng"
-    taken = datetime(2024, 1, 1, 20, 0) + timedelta(milliseconds=50 * index)
-    exposure_s = 1 / 8 if index else rendered.light / 8
-    metadata = Metadata(
-        exposure_s=exposure_s, iso=800, aperture=2.0, taken=taken, camera="burstfix"
-    )
-    if index == 0:
-        curve = color.NEUTRAL if raw else color.SRGB
-        write_png(rendered.truth(), truth_path(path), metadata, curve)
-    if not raw:
-        write_png(rendered.linear(index), path, metadata, color.SRGB)
-        return
     sensor = Sensor(
         black_level=render.BLACK_LEVEL_DN,
         white_level=render.WHITE_LEVEL_DN,
-        as_shot_neutral=neutral(rendered.white_balance),
+        as_shot_neutral=neutral(white_balance),
         color_matrix=color.SRGB_FROM_XYZ,
-        noise=rendered.noise(index),
+        noise=noise,
     )
-    write_dng(path, rendered.mosaic(index).numpy(), sensor=sensor, metadata=metadata)
+    write_dng(path, pixels.numpy(), sensor=sensor, metadata=metadata)

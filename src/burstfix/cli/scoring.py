@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from burstfix.errors import InputError, UsageError
+from burstfix.errors import InputError, UsageError, WeightsError
 
 if TYPE_CHECKING:
     from burstfix.backends.base import Network
@@ -42,6 +42,24 @@ def load_measured(asked: Sequence[str], files: Sequence[Path], task: str = "burs
             continue
         measured[name] = weights.find_network(name, task)
     return measured
+
+
+def shipped_for(task: str) -> list[str]:
+    """Name the backends whose weights for a task are there.
+
+    Raises:
+        WeightsError: there are none.
+    """
+    from burstfix.backends import BACKENDS
+    from burstfix.weights import default_weights
+
+    shipped = [name for name in BACKENDS if default_weights(name, task)]
+    if not shipped:
+        raise WeightsError(
+            f"burstfix ships no weights for --task {task}.",
+            f"Train some with `burstfix train {task}`, and give the files with --weights.",
+        )
+    return shipped
 
 
 def choose_photos(

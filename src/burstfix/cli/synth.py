@@ -26,6 +26,11 @@ Examples:
   burstfix synth pair photo.jpg -o hall/ --noise high --blur severe
   burstfix pair hall/short.dng hall/long.dng -o hall.png
 """
+SINGLE_EXAMPLES = """\b
+Examples:
+  burstfix synth single photo.jpg -o street/ --blur large --noise high
+  burstfix single street/shaken.dng -o street.png
+"""
 SHEET_EXAMPLES = """\b
 Examples:
   burstfix synth sheet --data photos/ -o sheet.png
@@ -63,6 +68,22 @@ class PairBlur(StrEnum):
     MILD = "mild"
     MEDIUM = "medium"
     SEVERE = "severe"
+
+
+class SingleNoise(StrEnum):
+    """Standard deviation of the noise: 0.0005, 0.005, 0.03 of saturation."""
+
+    NONE = "none"
+    LOW = "low"
+    HIGH = "high"
+
+
+class SingleBlur(StrEnum):
+    """How far shake spreads a point: not at all, 4-9, 14-25 px."""
+
+    NONE = "none"
+    SMALL = "small"
+    LARGE = "large"
 
 
 class Kind(StrEnum):
@@ -167,6 +188,41 @@ def pair(
     terminal.say(f"Wrote a pair to {output}, and to {output / 'truth'} what it hides.")
 
 
+@app.command(epilog=SINGLE_EXAMPLES, no_args_is_help=True)
+def single(
+    photo: Annotated[Path, typer.Argument(help="A sharp photograph.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the frame.", show_default=False)
+    ],
+    noise: Annotated[SingleNoise, typer.Option("--noise")] = SingleNoise.LOW,
+    blur: Annotated[SingleBlur, typer.Option("--blur")] = SingleBlur.SMALL,
+    moving: Annotated[bool, typer.Option("--moving", help="Let a thing cross the scene.")] = False,
+    kind: Annotated[Kind, typer.Option("--kind", help="Bayer DNG, or 16-bit PNG.")] = Kind.DNG,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Make a shaken frame of a photograph; the truth, and how it was shaken, in truth/."""
+    del debug  # read by `main`
+    from burstfix.cli.console import Terminal
+    from burstfix.cli.made_files import write_single
+    from burstfix.io.decode import read_frame
+    from burstfix.synth.render_single import render_single
+
+    terminal = Terminal(quiet=quiet)
+    path = output / f"shaken.{kind.value}"
+    if path.exists():
+        raise OutputError(f"{path} exists already.", "Name an empty folder with -o.")
+    rendered = render_single(
+        read_frame(photo).whole(), noise=noise.value, blur=blur.value, moving=moving, seed=seed
+    )
+    with terminal.progress():
+        terminal.stage("render", 1)
+        write_single(rendered, path)
+        terminal.step()
+    terminal.say(f"Wrote {path}, and to {output / 'truth'} what it hides.")
+
+
 @app.command(epilog=SHEET_EXAMPLES, no_args_is_help=True)
 def sheet(
     data: Annotated[
@@ -261,14 +317,11 @@ def _write_frame(rendered: "RenderedBurst", index: int, path: Path, kind: Kind) 
 
 def _write_geometry(rendered: "RenderedBurst", path: Path) -> None:
     """Write how the frames lie to each other."""
-    import json
-
-    from burstfix.io.atomic import replacing
+    from burstfix.cli.made_files import write_record
 
     content = {
         "size": rendered.size,
         "source_from_scene": rendered.source_from_scene.tolist(),
         "noise_sigma": rendered.sigma,
     }
-    with replacing(path, replace=True) as file:
-        file.write(json.dumps(content, indent=1).encode())
+    write_record(content, path)

@@ -1,12 +1,14 @@
 """Tables of figures, on stdout."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from burstfix.train.evaluate import BEST, REFERENCE, Score, below_reference, falls, table
 from burstfix.train.evaluate_pairs import NOISY, below_better_input
+from burstfix.train.evaluate_singles import INPUT, LEAST_HARM_DB, below_input
 
 KINDS = {
     "plain": "plain bursts",
@@ -60,6 +62,44 @@ def show_pairs(scores: Sequence[Score], *, every: bool) -> None:
     for method, below in below_better_input(scores).items():
         text = f"worse than it on {len(below)} of {kinds} kinds" if below else "never worse than it"
         line = f"The better of the two frames as they are: {method} is {text}."
+        console.print(line, soft_wrap=True, markup=False)
+
+
+def show_singles(
+    scores: Sequence[Score], harm: Sequence[Mapping[str, Any]], *, every: bool
+) -> None:
+    """Print how single frames were restored.
+
+    Args:
+        scores: of all methods, on the same frames.
+        harm: what methods do to clean photographs, as of `evaluate_singles.Harm`.
+        every: print each noise level of each case too.
+    """
+    console = _console()
+    frames = sum(score.bursts for score in scores if score.method == INPUT)
+    cases = list(dict.fromkeys(score.case for score in scores))
+    rows = table(scores, "case")
+    columns = {
+        case.replace(" ", "\n"): {method: row[case] for method, row in rows.items()}
+        for case in cases
+    }
+    for what, title in (("psnr", "mean\nPSNR"), ("ssim", "\nSSIM")):
+        columns[title] = {m: row["1"] for m, row in table(scores, "length", what).items()}  # type: ignore[arg-type]
+    _print(console, f"PSNR [dB] of {frames} single frames", _grid(_methods(scores), columns))
+    if every:
+        _print(console, "Every figure", _every(scores))
+    kinds = len({(score.case, score.noise) for score in scores})
+    for method, below in below_input(scores).items():
+        where = ", ".join(f"{score.case} ({score.noise} noise)" for score in below)
+        text = f"on {len(below)} of {kinds} kinds: {where}" if below else "nowhere"
+        line = f"Worse than the input by more than {LEAST_HARM_DB} dB: {method} {text}."
+        console.print(line, soft_wrap=True, markup=False)
+    for each in harm:
+        line = (
+            f"{each['photographs']} clean photographs: {each['method']} changes them by "
+            f"{each['mean_change']:+.2f} dB, at worst by {each['worst_change']:+.2f}; a photograph "
+            f"as it is comes back at {each['likeness']:.1f} dB."
+        )
         console.print(line, soft_wrap=True, markup=False)
 
 

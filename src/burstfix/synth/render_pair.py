@@ -6,17 +6,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from burstfix.errors import InputError
 from burstfix.frame import Size
-from burstfix.synth import sensor
-from burstfix.synth.film import FilmSettings, film
 from burstfix.synth.plan import Range
-from burstfix.synth.render import (
-    BLACK_LEVEL_DN,
-    LEAST_SIDE,
-    MIDDLE_GREY,
-    SHOT_PART,
-    WHITE_LEVEL_DN,
+from burstfix.synth.render_film import (
+    BALANCE,
+    Balance,
+    add_noise,
+    draw_extent,
+    film_picture,
+    noise_of,
+    raw_mosaic,
 )
 from burstfix.synth.sequence import Film
 
@@ -42,7 +41,7 @@ class RenderedPair:
     sequence: Film
     light: float
     sigma: float
-    white_balance: tuple[float, float, float]
+    white_balance: Balance
     seed: int
 
     @property
@@ -52,8 +51,7 @@ class RenderedPair:
 
     def noise(self, index: int) -> tuple[float, float]:
         """Return shot and read noise of a frame as recorded: variances, saturation is 1."""
-        shot = SHOT_PART * self.sigma**2 / MIDDLE_GREY
-        read = (1 - SHOT_PART) * self.sigma**2
+        shot, read = noise_of(self.sigma)
         if index == 0:
             return shot * self.light, read * self.light**2
         # A sensor's read noise, counted in electrons, is larger where it amplifies less.
@@ -79,23 +77,13 @@ class RenderedPair:
         Returns:
             Linear light, at most 1; noise may fall below 0; (3, h, w).
         """
-        return self._noisy(self.exposed(index)[None], index)[0].clamp_max_(1)
+        noisy = add_noise(self.exposed(index), self.noise(index), 2 * self.seed + index)
+        return noisy.clamp_max_(1)
 
     def mosaic(self, index: int) -> Tensor:
-        """Render a frame as raw data: RGGB mosaic, shot and read noise, 14 bits.
-
-        Returns:
-            `BLACK_LEVEL_DN` is black, `WHITE_LEVEL_DN` saturation; (h, w) uint16.
-        """
-        balance = torch.tensor(self.white_balance).view(1, 3, 1, 1)
-        bayer = self._noisy(sensor.mosaic(self.exposed(index)[None] / balance), index)
-        coded = bayer * (WHITE_LEVEL_DN - BLACK_LEVEL_DN) + BLACK_LEVEL_DN
-        return coded.round_().clamp_(0, WHITE_LEVEL_DN)[0, 0].to(torch.uint16)
-
-    def _noisy(self, light: Tensor, index: int) -> Tensor:
-        generator = torch.Generator().manual_seed(2 * self.seed + index)
-        shot, read = self.noise(index)
-        return sensor.add_noise(light, torch.tensor([shot]), torch.tensor([read]), generator)
+        """Render a frame as raw data, (h, w) uint16; as `render_film.raw_mosaic`."""
+        seed = 2 * self.seed + index
+        return raw_mosaic(self.exposed(index), self.noise(index), self.white_balance, seed)
 
 
 def render_pair(
@@ -105,7 +93,7 @@ def render_pair(
     blur: str | Range = "medium",
     light: float = LIGHT,
     moving: bool = False,
-    white_balance: tuple[float, float, float] = (2.0, 1.0, 1.6),
+    white_balance: Balance = BALANCE,
     seed: int = 0,
 ) -> RenderedPair:
     """Make a hand-held pair of a photograph.
@@ -127,40 +115,19 @@ def render_pair(
     """
     low, high = PAIR_BLUR[blur] if isinstance(blur, str) else blur
     generator = torch.Generator().manual_seed(2 * seed + 1)
-    extent = low + (high - low) * torch.rand(1, generator=generator)
+    extent = draw_extent((low, high), generator)
     span = max(8, math.ceil(2 * float(extent)))  # moments half a pixel apart on a straight way
-    height, width = photo.shape[-2] // 2 * 2, photo.shape[-1] // 2 * 2
-    margin = math.ceil(2 * high) + 8
-    if min(height, width) - 2 * margin < LEAST_SIDE:
-        raise InputError(
-            f"The photograph ({width}x{height} px) is too small: such shake needs a margin of "
-            f"{margin} px on every side.",
-            "Take a larger photograph, or less shake.",
-        )
-    scene = photo[None, :, :height, :width]
-    sequence = film(
-        scene,
-        scene.flip(-1),
+    sequence = film_picture(
+        photo,
         times=torch.tensor([0.0, *range(1 + GAP, 1 + GAP + span)]),
-        frames_per_s=torch.tensor([8.0 * span]),  # the long exposure takes an eighth of a second
         exposed=range(1, 1 + span),
+        frames_per_s=8.0 * span,  # the long exposure takes an eighth of a second
         extent=extent,
-        margin=margin,
-        settings=_settings(float(max(height, width)), (low, high), moving=moving),
+        blur=(low, high),
+        moving=moving,
         generator=generator,
     )
     sigma = PAIR_NOISE[noise] if isinstance(noise, str) else noise
     return RenderedPair(
         sequence=sequence, light=light, sigma=sigma, white_balance=white_balance, seed=seed
-    )
-
-
-def _settings(side: float, blur: Range, *, moving: bool) -> FilmSettings:
-    """Return how a whole picture of a side is filmed, by a lens as people use."""
-    return FilmSettings(
-        focal=(0.8 * side, 1.5 * side),
-        off_axis=0,
-        depth_share=0,
-        moving_share=float(moving),
-        streak=(max(blur[0], 8), max(blur[1], 8)),
     )

@@ -8,11 +8,10 @@ import torch
 
 from burstfix.io.photos import Photo
 from burstfix.synth.plan import Range
+from burstfix.synth.render_single import SINGLE_BLUR, SINGLE_NOISE
 from burstfix.synth.single import Kind, SingleSettings, synthesize_singles
 from burstfix.train.data import stack_light
 from burstfix.train.validate import FixedBurst, on_device, rank
-
-SINGLE_NOISE = {"none": 0.0005, "low": 0.005, "high": 0.03}  # deviation at middle grey
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,14 +26,14 @@ class SingleCase:
     """
 
     kind: Kind = "film"
-    extent: Range = (0.1, 0.1)
+    extent: Range = SINGLE_BLUR["none"]
     moving: bool = False
     noises: tuple[str, ...] = ("low", "high")
 
 
 SINGLE_CASES = {
-    "small shake": SingleCase(extent=(4, 9)),
-    "large shake": SingleCase(extent=(14, 25)),
+    "small shake": SingleCase(extent=SINGLE_BLUR["small"]),
+    "large shake": SingleCase(extent=SINGLE_BLUR["large"]),
     "moving": SingleCase(moving=True),
     "defocus": SingleCase(kind="defocus", extent=(8, 20)),
     "noise": SingleCase(kind="noisy"),
@@ -75,7 +74,9 @@ def fixed_singles(
         settings = plain_singles(name, noise, crop)
         generator = torch.Generator().manual_seed(3000 + index)
         frames = synthesize_singles(stack_light(chosen), settings, generator)
-        yield FixedBurst(noise=noise, blur="", length=1, case=name, burst=on_device(frames, device))
+        yield FixedBurst(
+            noise=noise, blur=name, length=1, case=name, burst=on_device(frames, device)
+        )
 
 
 def plain_singles(name: str, noise: str, crop: int) -> SingleSettings:
