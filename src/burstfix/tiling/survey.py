@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -15,7 +16,8 @@ from burstfix.tiling.reader import LIGHT_BYTES, Source
 from burstfix.tiling.runner import Runner
 
 _AT_ONCE = 4  # rows and columns of cells read at once; fewer read the pixels around them oftener
-_WORKING = 5  # times what computing a row of cells holds, over the cells and their margins
+_FRAMES_AT_ONCE = 32  # of all cells that are computed at once; with 8, each takes twice as long
+_WORKING = 5  # times what computing holds, over the cells and their margins
 
 
 class OneAtATime:
@@ -117,21 +119,28 @@ class Surveyor:
                 yield block.pop()  # no reference stays here while the block is computed
 
     def _measure(self, block: _Block) -> None:
-        """Compute some cells, row by row."""
+        """Compute some cells, as many at once as give a device enough to do."""
+        count = max(1, _FRAMES_AT_ONCE // self.source.frames)
+        cells = list(product(block.rows, block.columns))
+        for start in range(0, len(cells), count):
+            chosen = cells[start : start + count]
+            pieces, visible = (
+                torch.stack(parts)
+                for parts in zip(*(self._cut(block, *cell) for cell in chosen), strict=True)
+            )
+            for cell, piece in zip(chosen, self.runner.survey(pieces, visible), strict=True):
+                self._add(*cell, piece)
+
+    def _cut(self, block: _Block, row: int, column: int) -> tuple[Tensor, Tensor]:
+        """Return a cell with the margin around; and what was seen of it, without."""
         cell, margin = self.survey.cell, self.survey.margin
         side = cell + 2 * margin
-        inner = slice(margin, -margin or None)
-        for place, row in enumerate(block.rows):
-            strip = block.burst[..., place * cell : place * cell + side, :]
-            shown = block.seen[..., inner, inner][..., place * cell : (place + 1) * cell, :]
-            pieces, visible = (
-                part.unfold(-1, width, cell).movedim(-2, 0).contiguous()
-                for part, width in ((strip, side), (shown, cell))
-            )
-            for column, piece in zip(
-                block.columns, self.runner.survey(pieces, visible), strict=True
-            ):
-                self._add(row, column, piece)
+        top, left = (row - block.rows[0]) * cell, (column - block.columns[0]) * cell
+        inner = slice(margin, margin + cell)
+        burst, seen = (
+            part[..., top : top + side, left : left + side] for part in (block.burst, block.seen)
+        )
+        return burst, seen[..., inner, inner]
 
     def _read(self, rows: range, columns: range) -> _Block:
         """Read cells and the margin around them; beyond the padded picture it is mirrored."""
@@ -181,7 +190,7 @@ def bytes_needed(survey: Survey, frames: int, width: int, rows: int) -> int:
     """
     side = survey.cell + 2 * survey.margin
     block = ((_AT_ONCE - 1) * survey.cell + side) ** 2 * frames * LIGHT_BYTES
-    computing = _AT_ONCE * side**2 * frames * LIGHT_BYTES * _WORKING
+    computing = max(frames, _FRAMES_AT_ONCE) * side**2 * LIGHT_BYTES * _WORKING
     planes = survey.planes * width * (rows + 2 * survey.cell) * 4
     return 3 * block + computing + planes  # one more is read ahead, and while it is, twice
 
