@@ -12,8 +12,9 @@ from burstfix import Options, Report, restore_single
 from burstfix.errors import DeviceError, InputError, UsageError, WeightsError
 from burstfix.io import ahead
 from burstfix.restore import single
+from burstfix.restore.budget import LEAST_TILES_BYTES, RESERVE_BYTES
 from burstfix.restore.report import Reporter
-from burstfix.restore.single import Singles
+from burstfix.restore.single import DECODER_BYTES, Singles
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +118,9 @@ def test_many_give_what_each_gives_alone_also_with_little_memory(
     paths = make_photographs(tmp_path / "in")
     options = Options(weights=weights, keep_metadata=False)
     restore_all(paths, tmp_path / "out", options)
-    little = Options(weights=weights, keep_metadata=False, memory=840 << 20)  # holds one picture
+    # No picture fits: each is kept in a file, and none decoded ahead.
+    least = RESERVE_BYTES + DECODER_BYTES + LEAST_TILES_BYTES
+    little = Options(weights=weights, keep_metadata=False, memory=least + 100_000)
     restore_all(paths, tmp_path / "little", little)
     for path in paths:
         restore_single(path, tmp_path / "alone.png", options)

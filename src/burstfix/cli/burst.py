@@ -10,7 +10,6 @@ from burstfix.cli.memory import tune
 if TYPE_CHECKING:
     from burstfix.cli.console import Terminal
     from burstfix.cli.run import Command
-    from burstfix.restore.inputs import BurstFiles
     from burstfix.restore.options import Options
 
 EXAMPLES = """\b
@@ -67,7 +66,8 @@ def burst(
     """Restore one picture from a burst, or one from each of several folders."""
     tune(backend)
     from burstfix.cli.console import Terminal
-    from burstfix.cli.run import run, show_plan
+    from burstfix.cli.run import run, show_plan, split_all
+    from burstfix.restore.grouping import split_bursts
     from burstfix.restore.inputs import find_bursts, name_outputs
 
     terminal = Terminal(quiet=quiet, verbose=verbose)
@@ -80,25 +80,13 @@ def burst(
     for note in notes:
         terminal.note(note)
     if split:
-        bursts = _split(bursts, gap, terminal)
+        bursts = split_all(bursts, split_bursts, gap, terminal)
     work = list(zip(bursts, name_outputs(output, bursts, backend), strict=True))
     command = _command(options, terminal)
     if dry_run:
         show_plan(work, command, terminal, json=json, debug=debug)
     else:
         run(work, command, terminal, json=json, debug=debug)
-
-
-def _split(bursts: "list[BurstFiles]", gap_s: float, terminal: "Terminal") -> "list[BurstFiles]":
-    """Part what was named into bursts, and tell what belongs to none."""
-    from burstfix.restore.grouping import split_bursts
-
-    found: list[BurstFiles] = []
-    for burst_files in bursts:
-        groups = split_bursts(burst_files, gap_s)
-        found += groups.bursts
-        terminal.alone(groups.alone)
-    return found
 
 
 def _command(options: "Options", terminal: "Terminal") -> "Command":

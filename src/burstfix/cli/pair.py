@@ -73,7 +73,8 @@ def pair(
     """Restore one picture from a short, noisy and a long, shaken exposure of one scene."""
     tune(backend)
     from burstfix.cli.console import Terminal
-    from burstfix.cli.run import run, show_plan
+    from burstfix.cli.run import run, show_plan, split_all
+    from burstfix.restore.grouping import split_pairs
     from burstfix.restore.inputs import name_outputs
 
     terminal = Terminal(quiet=quiet, verbose=verbose)
@@ -85,7 +86,7 @@ def pair(
     named = _name(noisy or [], blurry or [])
     pairs = _find(frames or [], named, terminal)
     if split:
-        pairs = _split(pairs, gap, terminal)
+        pairs = split_all(pairs, split_pairs, gap, terminal)
     work = list(zip(pairs, name_outputs(output, pairs, backend), strict=True))
     if named.any and len(work) > 1:
         raise UsageError(
@@ -139,18 +140,6 @@ def _find(frames: list[str], named: _Named, terminal: "Terminal") -> "list[Burst
     for note in notes:
         terminal.note(note)
     return pairs
-
-
-def _split(pairs: "list[BurstFiles]", gap_s: float, terminal: "Terminal") -> "list[BurstFiles]":
-    """Part what was named into pairs, and tell what belongs to none."""
-    from burstfix.restore.grouping import split_pairs
-
-    found: list[BurstFiles] = []
-    for files in pairs:
-        groups = split_pairs(files, gap_s)
-        found += groups.bursts
-        terminal.alone(groups.alone)
-    return found
 
 
 def _command(named: _Named, options: "Options", terminal: "Terminal") -> "Command":

@@ -12,6 +12,7 @@ from burstfix.errors import BurstfixError
 
 if TYPE_CHECKING:
     from burstfix.cli.console import Terminal
+    from burstfix.restore.grouping import Groups
     from burstfix.restore.inputs import BurstFiles
     from burstfix.restore.report import Report
 
@@ -40,6 +41,21 @@ class Command:
     planned: Callable[["Report"], str]
     name: Callable[["BurstFiles"], str] = lambda files: files.name
     batch: bool = False
+
+
+def split_all(
+    named: "list[BurstFiles]",
+    split: Callable[["BurstFiles", float], "Groups"],
+    gap_s: float,
+    terminal: "Terminal",
+) -> "list[BurstFiles]":
+    """Part what was named into the files of single pictures, and tell what belongs to none."""
+    found: list[BurstFiles] = []
+    for files in named:
+        groups = split(files, gap_s)
+        found += groups.bursts
+        terminal.alone(groups.alone)
+    return found
 
 
 def run(work: Work, command: Command, terminal: "Terminal", *, json: bool, debug: bool) -> None:
@@ -154,7 +170,8 @@ def _tell(report: "Report", command: Command, terminal: "Terminal", *, json: boo
 
     if json:
         print_json(report.as_json())
-    terminal.frames(report)
+    if not command.batch:
+        terminal.frames(report)
     if report.status == "skipped":
         message = f"Skipped {report.output}: it exists."
         (terminal.note if command.batch else terminal.say)(message)

@@ -6,8 +6,10 @@ from pathlib import Path
 from types import TracebackType
 
 from burstfix.frame import Frame, Size
-from burstfix.io.decode import Probe, ask_frame, ask_probe
+from burstfix.io.decode import Keeps, Probe, ask_frame, ask_probe
 from burstfix.io.pool import Pool, Worker
+
+__all__ = ["AheadReader", "Keeps", "most_code_bytes"]
 
 PIXEL_BYTES = 6  # of codes at most: three of 16 bits
 

@@ -23,6 +23,7 @@ from burstfix.io.store import Spill, StoredCodes
 
 __all__ = [
     "DEFAULT_MEMORY",
+    "Keeps",
     "Probe",
     "ask_frame",
     "ask_probe",
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 DEFAULT_MEMORY = 2 << 30  # bytes
+Keeps = Callable[[int], bool]  # whether so many bytes of codes are kept in memory, or in a file
 
 _SPILL_CHUNK = 1 << 23  # bytes on their way from a decoder to the disk
 _PEAK_PER_BYTE = 16  # of file: what a decoder takes at its peak
@@ -182,7 +184,7 @@ def rebalance(frames: Sequence[Frame], reference: int) -> list[Frame]:
 def ask_frame(
     worker: Worker,
     path: Path,
-    in_memory: Callable[[int], bool],
+    in_memory: Keeps,
     gains: tuple[float, ...] | None = None,
 ) -> Frame:
     """Have a worker decode a file.
@@ -190,7 +192,7 @@ def ask_frame(
     Args:
         worker: a process of a pool.
         path: the file.
-        in_memory: tells of so many bytes of codes whether they are kept in memory, or in a file.
+        in_memory: where codes are kept.
         gains: white balance of a raw file; None takes its own.
 
     Raises:
