@@ -28,7 +28,9 @@ from torch import Tensor
 from burstfix import device as devices
 from burstfix.backends.base import Network, plain_descriptor
 from burstfix.frame import Box
-from burstfix.tiling.layout import layout_for
+from burstfix.tiling.layout import Layout, layout_for
+from burstfix.tiling.runner import computing
+from burstfix.tiling.survey import FRAMES_AT_ONCE
 
 HELP_RUNS = 10
 TILE = 1024  # px, of the networks alone
@@ -199,40 +201,88 @@ def _networks_alone(size: tuple[int, int], options: argparse.Namespace) -> dict[
 def _network_alone(
     network: Network, size: tuple[int, int], frames: int, device: torch.device, repeat: int
 ) -> dict[str, Any]:
-    """Time all tiles of a picture, halos and display coding included, after a round to warm up."""
+    """Time all tiles of a picture, halos and display coding included, after one to warm up."""
     layout = layout_for(network.contract, size, TILE)
     regions = [layout.region(core) for band in layout.bands() for core in band]
     trained = any(True for _ in network.parameters())
     dtype = devices.choose_precision("auto" if trained else "fp32", device)
     network = network.to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    descriptor = plain_descriptor(frames).to(device)
     height, width = (max(layout.box(region).size[axis] for region in regions) for axis in (0, 1))
-    burst = torch.rand(1, frames, 3, height, width, device=device)
-    seen = torch.ones(1, frames, 1, height, width, device=device)
+    given = _Given.random(network, frames, (height, width), device)
     seconds = []
-    for _ in range(repeat + 1):
-        _synchronize(device)
-        start = time.perf_counter()
-        with (
-            torch.inference_mode(),
-            torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32),
-        ):
-            for region in regions:
-                _restore(network, burst, seen, descriptor, layout.box(region), region)
-        _synchronize(device)
-        seconds.append(round(time.perf_counter() - start, 4))
+    with computing(device, dtype):
+        _restore(network, given, layout, regions[:1])
+        for _ in range(repeat):
+            _synchronize(device)
+            start = time.perf_counter()
+            _survey(network, layout.padded, frames, device)
+            _restore(network, given, layout, regions)
+            _synchronize(device)
+            seconds.append(round(time.perf_counter() - start, 4))
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
-    return {"seconds": seconds[1:], "tile": TILE, "precision": str(dtype), "peak_bytes": peak}
+    return {"seconds": seconds, "tile": TILE, "precision": str(dtype), "peak_bytes": peak}
 
 
-def _restore(
-    network: Network, burst: Tensor, seen: Tensor, descriptor: Tensor, box: Box, region: Box
-) -> None:
-    """Restore one tile as `tiling` does, but of pixels that are anything."""
-    height, width = box.size
-    tile, mask = burst[..., :height, :width], seen[..., :height, :width]
-    network.restore_light(tile, mask, descriptor, region.shift(-box.top, -box.left))
+@dataclass(frozen=True)
+class _Given:
+    """Pixels that are anything, for the largest tile.
+
+    Args:
+        burst: (1, F, 3, H, W).
+        seen: (1, F, 1, H, W).
+        descriptor: (1, F, D).
+        surveyed: what a first pass made, if the network has one; (1, planes, H, W).
+    """
+
+    burst: Tensor
+    seen: Tensor
+    descriptor: Tensor
+    surveyed: Tensor | None
+
+    @classmethod
+    def random(
+        cls, network: Network, frames: int, size: tuple[int, int], device: torch.device
+    ) -> "_Given":
+        """Draw them."""
+        survey = network.contract.survey
+        return cls(
+            torch.rand(1, frames, 3, *size, device=device),
+            torch.ones(1, frames, 1, *size, device=device),
+            plain_descriptor(frames).to(device),
+            torch.rand(1, survey.planes, *size, device=device) if survey else None,
+        )
+
+
+def _survey(network: Network, padded: Box, frames: int, device: torch.device) -> None:
+    """Do the first pass of all cells as `tiling` does, if the network has one."""
+    survey = network.contract.survey
+    if survey is None:
+        return
+    left = math.prod(-(-length // survey.cell) for length in padded.size)
+    once = max(1, FRAMES_AT_ONCE // frames)
+    side = survey.cell + 2 * survey.margin
+    blocks = torch.rand(once, frames, 3, side, side, device=device)
+    seen = torch.ones(once, frames, 1, survey.cell, survey.cell, device=device)
+    known = plain_descriptor(frames).to(device).expand(once, -1, -1)
+    while left > 0:
+        count = min(left, once)
+        network.survey(blocks[:count], seen[:count], known[:count])
+        left -= count
+
+
+def _restore(network: Network, given: _Given, layout: Layout, regions: Sequence[Box]) -> None:
+    """Restore tiles as `tiling` does."""
+    for region in regions:
+        box = layout.box(region)
+        burst, seen, surveyed = (
+            part if part is None else part[..., : box.size[0], : box.size[1]]
+            for part in (given.burst, given.seen, given.surveyed)
+        )
+        assert burst is not None
+        assert seen is not None
+        core = region.shift(-box.top, -box.left)
+        network.restore_light(burst, seen, given.descriptor, core, surveyed)
 
 
 def _synchronize(device: torch.device) -> None:

@@ -16,7 +16,7 @@ from burstfix.tiling.reader import LIGHT_BYTES, Source
 from burstfix.tiling.runner import Runner
 
 _AT_ONCE = 4  # rows and columns of cells read at once; fewer read the pixels around them oftener
-_FRAMES_AT_ONCE = 32  # of all cells that are computed at once; with 8, each takes twice as long
+FRAMES_AT_ONCE = 32  # of all cells that are computed at once; with 8, each takes twice as long
 _WORKING = 5  # times what computing holds, over the cells and their margins
 
 
@@ -120,7 +120,7 @@ class Surveyor:
 
     def _measure(self, block: _Block) -> None:
         """Compute some cells, as many at once as give a device enough to do."""
-        count = max(1, _FRAMES_AT_ONCE // self.source.frames)
+        count = max(1, FRAMES_AT_ONCE // self.source.frames)
         cells = list(product(block.rows, block.columns))
         for start in range(0, len(cells), count):
             chosen = cells[start : start + count]
@@ -190,7 +190,7 @@ def bytes_needed(survey: Survey, frames: int, width: int, rows: int) -> int:
     """
     side = survey.cell + 2 * survey.margin
     block = ((_AT_ONCE - 1) * survey.cell + side) ** 2 * frames * LIGHT_BYTES
-    computing = max(frames, _FRAMES_AT_ONCE) * side**2 * LIGHT_BYTES * _WORKING
+    computing = max(frames, FRAMES_AT_ONCE) * side**2 * LIGHT_BYTES * _WORKING
     planes = survey.planes * width * (rows + 2 * survey.cell) * 4
     return 3 * block + computing + planes  # one more is read ahead, and while it is, twice
 
