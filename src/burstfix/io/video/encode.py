@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 from torch import Tensor
 
 from burstfix.errors import OutputError, UsageError
-from burstfix.io.video.clip import ClipInfo, pixel_format
+from burstfix.io.video.facts import ClipInfo, pixel_format
 from burstfix.io.video.planes import Chroma, PlaneFormat, to_planes
 from burstfix.io.video.tags import FULL, Tags, luma_weights
 

@@ -19,8 +19,8 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from burstfix.errors import OutputError
-from burstfix.io.video.clip import ClipInfo
 from burstfix.io.video.encode import Encoding, clock_options
+from burstfix.io.video.facts import ClipInfo
 
 if TYPE_CHECKING:
     from av.packet import Packet  # generic for the type checker alone

@@ -105,6 +105,8 @@ def open_parts(target: Path, plan: Mapping[str, Any], *, resume: bool) -> Iterat
     parts = Parts(parts_folder(target))
     text = json.dumps(plan, sort_keys=True, indent=1)
     try:
+        if parts.folder.exists() and parts.empty:
+            parts.remove()  # a run that was killed before its first segment
         if parts.folder.exists():
             _check(parts, text, resume=resume)
         else:
