@@ -22,7 +22,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         for frames in options.frames:
             film = make_film(Path(place) / f"{frames}.mp4", frames, (options.height, options.width))
-            command: list[str | Path] = [*BURSTFIX, "video", film, "-o", film.with_suffix(".out.mp4")]
+            command: list[str | Path] = [
+                *BURSTFIX,
+                "video",
+                film,
+                "-o",
+                film.with_suffix(".out.mp4"),
+            ]
             command += ["--backend", options.backend, "--json", "--quiet"]
             command += ["--weights", options.weights] if options.weights else []
             measured = run(command)

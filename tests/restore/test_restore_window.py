@@ -86,6 +86,21 @@ def test_networks_for_films_get_the_alignment_they_ask_for_and_others_flow() -> 
     assert radius_for(Contract()) == 2
 
 
+def test_a_network_may_ask_for_homographies() -> None:
+    whole = to_light(scene(200, 260))
+    views = []
+    for number in range(5):
+        picture = whole[20 + 2 * number : 180 + 2 * number, 30 - number : 230 - number]
+        light = torch.from_numpy(picture.astype(np.float32)).permute(2, 0, 1).contiguous()
+        views.append(Moment(light, number, 1))
+    window = list(slide(views, 2))[2]
+    source = align_window(window, Contract(tasks=("video",), frames=5, alignment="homography"))
+    burst, seen = source.read(Box(10, 10, 150, 190))
+    assert float(seen.min()) == 1
+    for number in range(1, 5):
+        assert float((burst[number] - burst[0]).abs().mean()) < 0.002
+
+
 def test_without_alignment_neighbours_are_taken_as_they_lie() -> None:
     window = list(slide(moments(5), 2))[2]
     source = align_window(window, Contract(tasks=("video",), frames=5, alignment="none"))

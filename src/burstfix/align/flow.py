@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from burstfix.align.geometry import Matrix, apply
 from burstfix.align.warp import resample
 from burstfix.color import luminance, to_root
 from burstfix.device import cores
@@ -19,6 +20,7 @@ Field = NDArray[np.float32]  # displacements (x, y) in pixels of the full pictur
 Grey = NDArray[np.uint8]
 
 _LARGE = 1024  # px of the longer side from where flow is found at half the resolution
+_BLOCK = 8  # px, in which a homography is as good as linear
 _LEAST_SIDE = 16  # of pictures that flow is found in; DIS fails on smaller ones
 _SLACK, _SHARE = 0.5, 0.01  # px^2, and of the squared motion: what there and back may differ by
 _LEAST_SEEN = 0.3  # of the picture, of a neighbour that counts as aligned
@@ -47,6 +49,25 @@ class Motion:
     def still(cls, size: Size) -> "Motion":
         """Return the motion of a neighbour that is taken as it lies, at (height, width)."""
         return cls(None, np.ones(size, np.float32))
+
+    @classmethod
+    def of_homography(
+        cls, neighbour_from_reference: Matrix, size: Size, correlation: float
+    ) -> "Motion":
+        """Return the motion of a plane.
+
+        Args:
+            neighbour_from_reference: takes points (x, y) in pixels; (3, 3).
+            size: (height, width).
+            correlation: of what both show; 0 where they could not be aligned.
+        """
+        height, width = (-(-side // _BLOCK) for side in size)
+        middle = (_BLOCK - 1) / 2
+        x, y = np.meshgrid(np.arange(width) * _BLOCK + middle, np.arange(height) * _BLOCK + middle)
+        points = np.stack([x.ravel(), y.ravel()], axis=1)
+        moved = (apply(neighbour_from_reference, points) - points).reshape(height, width, 2)
+        seen = np.ones((height, width), np.float32)
+        return cls(moved.astype(np.float32), seen, _BLOCK, correlation)
 
     @property
     def ok(self) -> bool:

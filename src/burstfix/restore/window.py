@@ -2,11 +2,13 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from torch import Tensor
 
+from burstfix.align import homography
 from burstfix.align.cut import Thumbnail, is_cut, thumbnail
 from burstfix.align.flow import (
     Field,
@@ -19,7 +21,9 @@ from burstfix.align.flow import (
     reduction_for,
 )
 from burstfix.backends.base import Alignment, Contract
+from burstfix.device import cores
 from burstfix.frame import Size, TensorPixels
+from burstfix.io.store import reduced_luminance
 
 MOST_FRAMES = 5  # that a network which takes any number is given
 
@@ -125,13 +129,12 @@ def align_window(window: Window, contract: Contract) -> FlowBurst:
     Returns:
         The frame first, then its neighbours in the order of the film.
     """
-    radius = radius_for(contract)
-    shots = {distance: window.around.get(distance) for distance in _distances(radius)}
-    motions = {
-        distance: _motion(window.shot, shot, alignment_for(contract))
-        for distance, shot in shots.items()
-        if shot
-    }
+    alignment = alignment_for(contract)
+    shots = {distance: window.around.get(distance) for distance in _distances(contract)}
+    there = {distance: shot for distance, shot in shots.items() if shot}
+    if alignment == "flow":
+        _find_flows(window.shot, list(there.values()))
+    motions = {d: _motion(window.shot, shot, alignment) for d, shot in there.items()}
     used = [
         distance
         for distance in shots
@@ -145,25 +148,56 @@ def align_window(window: Window, contract: Contract) -> FlowBurst:
     )
 
 
-def _distances(radius: int) -> list[int]:
+def _distances(contract: Contract) -> list[int]:
+    radius = radius_for(contract)
     return [*range(-radius, 0), *range(1, radius + 1)]
 
 
-def _motion(reference: Shot, neighbour: Shot, alignment: Alignment) -> Motion:
-    """Find how a neighbour lies to a frame; flow between two frames is found once."""
-    if alignment == "none":
-        return Motion.still(reference.size)
+def _find_flows(reference: Shot, neighbours: list[Shot]) -> None:
+    """Find the flows to and from a frame that no earlier frame needed, on all cores."""
     factor = reduction_for(reference.size)
-    for shot in (reference, neighbour):
+    for shot in (reference, *neighbours):
         if shot.grey is None:
             shot.grey = grey_of(shot.moment.light, factor)
-    one, other = reference.grey, neighbour.grey
-    assert one is not None
-    assert other is not None
-    if neighbour.number not in reference.flows:
-        reference.flows[neighbour.number] = find_flow(one, other)
-    if reference.number not in neighbour.flows:
-        neighbour.flows[reference.number] = find_flow(other, one)
+    pairs = [pair for other in neighbours for pair in ((reference, other), (other, reference))]
+    missing = [(one, other) for one, other in pairs if other.number not in one.flows]
+
+    def find(pair: tuple[Shot, Shot]) -> None:
+        one, other = pair
+        assert one.grey is not None
+        assert other.grey is not None
+        one.flows[other.number] = find_flow(one.grey, other.grey)
+
+    with ThreadPoolExecutor(cores()) as pool:
+        for _ in pool.map(find, missing):
+            pass  # raises what a thread raised
+
+
+def _motion(reference: Shot, neighbour: Shot, alignment: Alignment) -> Motion:
+    """Tell how a neighbour lies to a frame."""
+    if alignment == "none":
+        return Motion.still(reference.size)
+    if alignment == "homography":
+        return _plane_motion(reference, neighbour)
+    assert reference.grey is not None
+    assert neighbour.grey is not None
     return make_motion(
-        one, other, reference.flows[neighbour.number], neighbour.flows[reference.number], factor
+        reference.grey,
+        neighbour.grey,
+        reference.flows[neighbour.number],
+        neighbour.flows[reference.number],
+        reduction_for(reference.size),
+    )
+
+
+def _plane_motion(reference: Shot, neighbour: Shot) -> Motion:
+    """Align as photographs of a burst are, and return the homography's flow."""
+    factor = homography.reduction_for(reference.size)
+    pictures = [
+        reduced_luminance(TensorPixels(shot.moment.light), factor).numpy()
+        for shot in (reference, neighbour)
+    ]
+    found = homography.align_burst(pictures, 0, factor=factor, size=reference.size)[1]
+    return Motion.of_homography(
+        found.source_from_reference, reference.size, found.correlation if found.ok else 0.0
     )
