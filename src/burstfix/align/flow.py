@@ -35,7 +35,7 @@ class Motion:
         flow: target_from_source: what stands at p in the reference stands at p + flow in the
             neighbour; in pixels of the full picture, one for each block. None: it is taken as
             it lies.
-        seen: whether the neighbour shows what the reference shows, 0 or 1; (h, w) float32.
+        seen: whether the neighbour shows what the reference shows, 0 to 1; (h, w) float32.
         step: side of the blocks [px of the full picture].
         correlation: of what both show.
     """
@@ -160,10 +160,16 @@ def make_motion(
     found = np.asarray(cv2.remap(neighbour, there_x, there_y, cv2.INTER_LINEAR), np.uint8)
     return Motion(
         flow=forward * np.float32(factor),
-        seen=seen.astype(np.float32),
+        seen=_settled(seen),
         step=factor,
         correlation=_correlation(reference[seen], found[seen]),
     )
+
+
+def _settled(seen: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Drop single pixels and a rim of what was seen, and fade it out: they show as specks."""
+    calm = cv2.erode(cv2.medianBlur(seen.astype(np.uint8), 5), np.ones((3, 3), np.uint8))
+    return np.asarray(cv2.blur(calm.astype(np.float32), (3, 3)), np.float32)
 
 
 def _correlation(one: Grey, other: Grey) -> float:
