@@ -1,0 +1,140 @@
+"""Blurs sharp frames of a film again, by the flow between them: Chen et al. 2018, section 3.3.
+
+Flows are `source_from_target`: what stands at p one frame later (or earlier) stands at p + flow in
+the frame itself. During the exposure a pixel thus sees the frame along the two straight segments
+from p to p + tau * flow, one for the time after the middle of the exposure and one for that before.
+"""
+
+from functools import cache
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from burstfix.synth import psf
+from burstfix.synth.resample import pixel_grid, sample
+
+RANGE = 16  # px, the farthest that a segment of the table reaches; the paper's
+_POINTS = 512  # of which a segment is drawn
+
+BlurModel = Literal["conv", "warp"]
+
+
+def reblur(
+    sharp: Tensor,
+    later: Tensor,
+    earlier: Tensor | None = None,
+    *,
+    exposure_cycle: float,
+    model: BlurModel = "conv",
+) -> Tensor:
+    """Blur a frame as its camera did.
+
+    Args:
+        sharp: the frame in linear light; (N, 3, H, W).
+        later: flow from the next frame back to this one, (x, y) [px]; (N, 2, H, W).
+        earlier: likewise from the frame before; None is the two-frame form, which takes the
+            opposite of `later`.
+        exposure_cycle: tau, the part of a frame's interval that is exposed before the middle of
+            the exposure, and again after it: half of the shutter's share.
+        model: `conv` is equations 8 and 9; `warp` averages frames moved along the segments.
+
+    Returns:
+        The blurred frame; (N, 3, H, W). The frame's border repeats.
+    """
+    before = -later if earlier is None else earlier
+    segments = exposure_cycle * later, exposure_cycle * before
+    if model == "warp":
+        return _warp_and_average(sharp, segments)
+    return _convolve(sharp, segments)
+
+
+@cache
+def kernel_table(reach: int = RANGE) -> Tensor:
+    """Draw the kernels of all whole-numbered segments (u, v) from the origin; each sums to 1.
+
+    A segment's points are laid evenly and splatted bilinearly: equation 8, whose delta is as wide
+    as a pixel.
+
+    Args:
+        reach: the farthest that segments go [px].
+
+    Returns:
+        Taps by where they lie and for which segment: [y + reach, x + reach, v + reach, u + reach];
+        s = 2 reach + 1, (s, s, s, s) float32. Not to be changed: it is made once.
+    """
+    side = 2 * reach + 1
+    ends = pixel_grid((side, side), top=-reach, left=-reach, dtype=torch.float32).view(-1, 1, 2)
+    shares = (torch.arange(_POINTS) + 0.5) / _POINTS
+    kernels = psf.splat(ends * shares.view(1, -1, 1), side)  # (v u, y, x)
+    return kernels.permute(1, 2, 0).reshape(side, side, side, side).contiguous()
+
+
+def segment_kernels(segment: Tensor, reach: int = RANGE) -> Tensor:
+    """Look the kernels of segments up, interpolated bilinearly between four: equation 9.
+
+    Args:
+        segment: where each pixel's segment ends, (x, y) [px], cut at `RANGE`; (N, 2, H, W).
+        reach: taps farther away than this are left out; no less than the segments' reach.
+
+    Returns:
+        [n, y + reach, x + reach, row, column]; (N, 2 reach + 1, 2 reach + 1, H, W). It has a
+        gradient with respect to the segments.
+    """
+    rows = [_kernel_rows(segment, y, reach) for y in range(-reach, reach + 1)]
+    return torch.stack(rows, dim=1)
+
+
+def _kernel_rows(segment: Tensor, y: int, reach: int) -> Tensor:
+    """Look one row of taps up; (N, 2 reach + 1, H, W)."""
+    count, _, height, width = segment.shape
+    taps = slice(RANGE - reach, RANGE + reach + 1)
+    table = kernel_table()[RANGE + y, taps].to(segment)
+    points = segment.permute(0, 2, 3, 1).reshape(1, -1, width, 2) / RANGE
+    found = F.grid_sample(
+        table[None], points, mode="bilinear", padding_mode="border", align_corners=True
+    )
+    return found.view(-1, count, height, width).transpose(0, 1)
+
+
+def _convolve(sharp: Tensor, segments: tuple[Tensor, Tensor]) -> Tensor:
+    """Convolve each pixel by the mean of its two kernels, row of taps by row."""
+    farthest = max(float(segment.detach().abs().max()) for segment in segments)
+    reach = min(RANGE, int(farthest) + 1)  # rows and columns beyond hold zeros alone
+    padded = F.pad(sharp, (reach,) * 4, mode="replicate")
+    total = torch.zeros_like(sharp)
+    for y in range(-reach, reach + 1):
+        # Recomputed for the gradient: all taps of all pixels need a thousand times their room.
+        total = total + checkpoint(_convolve_row, padded, *segments, y, reach, use_reentrant=False)
+    return total
+
+
+def _convolve_row(padded: Tensor, later: Tensor, earlier: Tensor, y: int, reach: int) -> Tensor:
+    """Sum what one row of taps sees."""
+    height, width = later.shape[-2:]
+    taps = (_kernel_rows(later, y, reach) + _kernel_rows(earlier, y, reach)) / 2
+    row = padded[..., reach + y : reach + y + height, :]
+    total = torch.zeros_like(row[..., :width])
+    for x in range(2 * reach + 1):
+        total = total + taps[:, x : x + 1] * row[..., x : x + width]
+    return total
+
+
+def _warp_and_average(sharp: Tensor, segments: tuple[Tensor, Tensor]) -> Tensor:
+    """Average the frame moved along both segments (section 4.4), a step for each pixel of them.
+
+    The paper moves the frame to its neighbours and averages; steps between keep long segments from
+    becoming two ghosts.
+    """
+    height, width = sharp.shape[-2:]
+    grid = pixel_grid((height, width), device=sharp.device, dtype=sharp.dtype)
+    total = torch.zeros_like(sharp)
+    for segment in segments:
+        way = segment.permute(0, 2, 3, 1)
+        steps = int(way.detach().abs().max()) + 1
+        for step in range(steps):
+            moved = sample(sharp, grid + (step + 0.5) / steps * way, "bilinear")
+            total = total + moved / (2 * steps)
+    return total
