@@ -12,10 +12,10 @@ from typing import Any
 import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from burstfix import __version__
-from burstfix.backends import find
+from burstfix.backends import find, flownets
 from burstfix.backends.base import Network
 from burstfix.backends.zoo import PICKLES
 from burstfix.errors import BurstfixError, OutputError, UsageError, WeightsError
@@ -61,7 +61,7 @@ class Card:
         return asdict(self)
 
 
-def save(network: Network, card: Card, path: Path) -> Card:
+def save(network: nn.Module, card: Card, path: Path) -> Card:
     """Write a network in half precision; a killed run leaves the old file or none.
 
     Args:
@@ -102,17 +102,30 @@ def load(path: Path, settings: Mapping[str, str] | None = None) -> tuple[Network
     if settings:
         card = replace(card, config=changed(card.backend, card.config, settings))
     network = _build(card, path)
+    _fill(network, content, path)
+    return network, card
+
+
+def load_flow(path: Path) -> tuple[flownets.FlowNetS, Card]:
+    """Rebuild a network that estimates flow, in inference mode and fp32, on the CPU.
+
+    Raises:
+        WeightsError: the file is missing or damaged, or holds no such network.
+    """
+    path = _located(path)
+    content = _read(path)
+    card = _card_of(path, hashlib.sha256(content).hexdigest())
+    if card.backend != flownets.NAME:
+        raise WeightsError(
+            f"{path} holds weights of {card.backend}, which estimates no flow.",
+            "Give a file that `burstfix train flow` wrote.",
+        )
+    _check_names(set(card.config), {"width"}, path)
     try:
-        state = safetensors.torch.load(content)
-    except SafetensorError as error:
-        raise WeightsError(f"{path} is damaged: {error}.", _MEND) from error
-    _check(state, network.state_dict(), path)
-    network.load_state_dict(
-        {
-            name: tensor.float() if tensor.is_floating_point() else tensor
-            for name, tensor in state.items()
-        }
-    )
+        network = flownets.FlowNetS(flownets.Config(width=float(card.config["width"]))).eval()
+    except (ValueError, TypeError) as error:
+        raise WeightsError(f"{path}: the config makes no network: {error}.", _MEND) from error
+    _fill(network, content, path)
     return network, card
 
 
@@ -348,6 +361,21 @@ def _like(value: object, default: object, where: str) -> object:
     if default is not None and type(value) is not type(default):
         raise WeightsError(f"{where} must not be {value!r}.", _MEND)
     return value
+
+
+def _fill(network: nn.Module, content: bytes, path: Path) -> None:
+    """Put the weights of a file into its network."""
+    try:
+        state = safetensors.torch.load(content)
+    except SafetensorError as error:
+        raise WeightsError(f"{path} is damaged: {error}.", _MEND) from error
+    _check(state, network.state_dict(), path)
+    network.load_state_dict(
+        {
+            name: tensor.float() if tensor.is_floating_point() else tensor
+            for name, tensor in state.items()
+        }
+    )
 
 
 def _check(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path) -> None:

@@ -10,7 +10,17 @@ from typing import Annotated
 import typer
 
 from burstfix import __version__
-from burstfix.cli import backends, burst, evaluate, pair, single, synth, train, video
+from burstfix.cli import (
+    backends,
+    burst,
+    evaluate,
+    pair,
+    single,
+    synth,
+    train,
+    train_film,
+    video,
+)
 from burstfix.errors import INTERRUPTED, BurstfixError
 
 app = typer.Typer(
@@ -27,6 +37,9 @@ app.command(name="video", epilog=video.EXAMPLES, no_args_is_help=True)(video.vid
 app.command(name="backends")(backends.backends)
 app.add_typer(synth.app, name="synth")
 app.add_typer(train.app, name="train")
+train.app.command(name="flow", epilog=train_film.FLOW_EXAMPLES, no_args_is_help=True)(
+    train_film.flow
+)
 app.command(name="pack")(train.pack)
 app.command(name="evaluate", epilog=evaluate.EXAMPLES, no_args_is_help=True)(evaluate.evaluate)
 

@@ -136,8 +136,7 @@ def draw_batch(
     chosen = dice.choices(photos, weights=[photo.detail for photo in photos], k=count)
     if chosen[0].later:
         return _draw_clips(chosen, recipe, settings, dice, device)
-    crops = [_cut(photo.pixels, side, dice) for photo in chosen]
-    light = to_light(torch.from_numpy(np.stack(crops)).to(device))
+    light = cut_light(chosen, side, dice, device)
     generator = torch.Generator(device).manual_seed(dice.getrandbits(48))
     return degrade(light, settings, generator, length)
 
@@ -232,6 +231,14 @@ def stack_light(photos: Sequence[Photo]) -> Tensor:
     """Cut the largest square that all photographs have, at their top left; (N, 3, s, s)."""
     side = min(min(photo.pixels.shape[:2]) for photo in photos)
     return to_light(torch.stack([torch.from_numpy(p.pixels[:side, :side]) for p in photos]))
+
+
+def cut_light(
+    photos: Sequence[Photo], side: int, dice: random.Random, device: torch.device
+) -> Tensor:
+    """Cut a square at a random place of each photograph; linear light, (N, 3, side, side)."""
+    crops = [_cut(photo.pixels, side, dice) for photo in photos]
+    return to_light(torch.from_numpy(np.stack(crops)).to(device))
 
 
 def _cut(pixels: np.ndarray, side: int, dice: random.Random) -> np.ndarray:

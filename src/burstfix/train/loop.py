@@ -87,7 +87,7 @@ def train(
     Returns:
         The finished run; `average` holds the weights to use.
     """
-    with join(device) as processes, _interruption() as interrupted:
+    with join(device) as processes, interruption() as interrupted:
         run = start(recipe, device, processes)
         split = split_photos(photos, recipe.validation_share, least_side(recipe))
         if resume is not None:
@@ -226,7 +226,7 @@ def _restore(run: Run, good: dict[str, Tensor]) -> None:
 
 
 @contextmanager
-def _interruption() -> Iterator[Callable[[], bool]]:
+def interruption() -> Iterator[Callable[[], bool]]:
     """Turn the first Ctrl-C or SIGTERM into a flag; the second has its usual effect."""
     asked: list[int] = []
     usual: dict[signal.Signals, Any] = {}
