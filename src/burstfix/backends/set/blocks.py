@@ -83,6 +83,8 @@ def normalise(features: Tensor) -> Tensor:
 
 def meet(features: Tensor, frames: int) -> Tensor:
     """Reduce over frames; (N * frames, C, h, w) to maximum and mean, (N, 2 C, h, w)."""
+    if frames == 1:
+        return torch.cat([features, features], dim=1)
     greatest, mean = Meet.apply(_flat(features, frames))  # type: ignore[no-untyped-call]
     return torch.cat([_unflat(part[:, None], features) for part in (greatest, mean)], dim=1)
 

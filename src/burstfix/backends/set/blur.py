@@ -102,12 +102,15 @@ def lag_maps(cells: Tensor) -> Tensor:
     maps = []
     for filtering in (gradients, _whitening(power)):
         level = None
-        for partner in partners:
+        # A frame alone is the reference and the mean as well.
+        for partner in partners if cells.shape[1] > 1 else partners[:1]:
             lags = _lags(spectrum * partner.conj() * filtering, side)
             if level is None:  # the frames' own correlations come first
                 level = lags.mean(dim=1, keepdim=True)[..., _LAGS // 2, _LAGS // 2, None, None]
             part = lags / level.clamp_min(1e-12)
             maps.append(torch.copysign(part.abs().clamp_max(10).sqrt(), part))
+    if cells.shape[1] == 1:
+        maps = [each for each in maps for _ in partners]
     return torch.stack(maps, dim=2)
 
 

@@ -23,6 +23,12 @@ class Fusion(nn.Module):
             nn.init.normal_(layer.weight, std=0.02)  # type: ignore[arg-type]
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
+    def forward(self, burst: Tensor, seen: Tensor, levels: list[Tensor]) -> Tensor:
+        """Fuse the frames; arguments as of `weigh` and `pictures`, and result of the latter."""
+        if burst.shape[1] == 1:  # its share is 1 everywhere
+            return burst[:, 0].repeat(1, self.heads, 1, 1)
+        return self.pictures(burst, self.weigh(levels, seen))
+
     def weigh(self, levels: list[Tensor], seen: Tensor) -> list[Tensor]:
         """Weigh the frames.
 

@@ -35,7 +35,7 @@ class SetNetwork(Network):
             tasks=("burst", "pair", "single", "video"),
             multiple_of=SCALES[-1],
             receptive_radius=receptive_radius(config),
-            halo=96,  # measured: what lies farther changes no code by 1/1024
+            halo=_halo(receptive_radius(config)),
             order_invariant=True,
             working_bytes=360,
             survey=survey if config.blur_widths else None,
@@ -90,8 +90,7 @@ class SetNetwork(Network):
     ) -> Tensor:
         """Fuse frames and correct the picture, with what undoing blur gave: (N, 3 R, H, W)."""
         levels = self.frame_net(burst, seen, descriptor)
-        shares = self.fusion.weigh(levels, seen)
-        light = self.fusion.pictures(burst, shares)
+        light = self.fusion(burst, seen, levels)
         if deblurred is not None:
             light = torch.cat([light, deblurred], dim=1)
         pictures = to_code(light)
@@ -138,6 +137,11 @@ class SetNetwork(Network):
 
 def _shape(state: Mapping[str, Tensor], name: str) -> torch.Size | None:
     return state[name].shape if name in state else None
+
+
+def _halo(radius: int) -> int:
+    """Return how far tiles read [px]: what lies farther changes no code by 1/1024, as measured."""
+    return 16 * math.ceil(radius / 64)  # a quarter of the radius: 96 px of the default config
 
 
 def receptive_radius(config: Config) -> int:
