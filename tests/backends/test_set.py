@@ -10,6 +10,7 @@ from burstfix.backends.set import Config, SetNetwork
 from burstfix.backends.set.blocks import Meet
 from burstfix.backends.set.code import to_code, to_light
 from burstfix.backends.set.fusion import collapse, pyramid
+from burstfix.backends.set.network import hold_back
 
 SMALL = Config(
     frame_widths=(8, 8, 12, 12),
@@ -21,10 +22,10 @@ SMALL = Config(
 )
 
 
-def small_network(seed: int = 0) -> SetNetwork:
+def small_network(seed: int = 0, config: Config = SMALL) -> SetNetwork:
     """Return a small network whose last layer is not zero, as after training."""
     torch.manual_seed(seed)
-    network = SetNetwork(SMALL)
+    network = SetNetwork(config)
     torch.nn.init.normal_(network.trunk.head.weight, std=0.05)
     for layer in network.fusion.logits:
         torch.nn.init.normal_(layer.weight, std=1.0)
@@ -86,12 +87,12 @@ def test_no_pixel_beyond_the_declared_radius_is_looked_at() -> None:
     assert column in reached
 
 
-@pytest.mark.parametrize("top", [0, 64])
-def test_a_part_with_its_halo_equals_the_same_part_of_the_whole(top: int) -> None:
-    network = small_network()
+@pytest.mark.parametrize(("top", "frames"), [(0, 2), (64, 2), (64, 1)])
+def test_a_part_with_its_halo_equals_the_same_part_of_the_whole(top: int, frames: int) -> None:
+    network = small_network(config=dataclasses.replace(SMALL, restraint=0.2))
     radius, cell = network.contract.receptive_radius, network.contract.multiple_of
     halo = math.ceil(radius / cell) * cell
-    burst, seen, descriptor = random_burst(2, (top + 32 + halo, 32))
+    burst, seen, descriptor = random_burst(frames, (top + 32 + halo, 32))
     whole = restore(network, burst, seen, descriptor)
     start = max(0, top - halo)
     part = restore(network, burst[..., start:, :], seen[..., start:, :], descriptor)
@@ -146,6 +147,41 @@ def test_the_inner_code_has_an_inverse_also_below_black_and_above_white() -> Non
     torch.testing.assert_close(to_light(to_code(light)), light, atol=1e-6, rtol=1e-5)
     assert to_code(torch.tensor(1.0)).item() == pytest.approx(1)
     assert (to_code(light).diff() > 0).all()
+
+
+def test_a_frame_alone_is_fused_as_copies_of_it_are() -> None:
+    network = small_network()
+    burst, _, _ = random_burst(1, (32, 48))
+    seen = torch.ones(1, 1, 1, 32, 48)
+    levels = network.frame_net(burst, seen, plain_descriptor(1))
+    fused = network.fusion(burst, seen, levels)
+    weighed = network.fusion.pictures(burst, network.fusion.weigh(levels, seen))
+    torch.testing.assert_close(fused, weighed, atol=1e-6, rtol=1e-5)
+
+
+def test_small_changes_are_held_back_and_large_ones_are_not() -> None:
+    given = torch.rand(1, 3, 40, 120)
+    change = torch.where(torch.rand(1, 3, 40, 120) > 0.5, 0.01, -0.01)
+    change[..., 60:] *= 3
+    held = hold_back(given, given + change, 0.015)
+    torch.testing.assert_close(held[..., :44], given[..., :44])
+    torch.testing.assert_close(held[..., 76:], (given + change)[..., 76:])
+
+
+def test_a_restrained_network_leaves_a_lone_frame_that_it_would_hardly_change() -> None:
+    torch.manual_seed(0)
+    network = small_network()
+    burst, seen, descriptor = random_burst(1, (48, 48))
+    free = restore(network, burst, seen, descriptor)
+    assert not torch.allclose(free, burst[:, 0], atol=1e-3)
+    network.restraint = 10.0
+    same = restore(network, burst, seen, descriptor)
+    torch.testing.assert_close(same, burst[:, 0], atol=1e-5, rtol=1e-5)
+    more = random_burst(2, (48, 48))
+    network.restraint = 0.0
+    wanted = restore(network, *more)
+    network.restraint = 10.0
+    assert torch.equal(restore(network, *more), wanted)
 
 
 def test_the_pyramid_joins_to_the_picture_that_was_split() -> None:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from burstfix.backends.base import Backend, Contract, Explanation, Network, Survey
@@ -18,6 +19,7 @@ from burstfix.backends.set.fusion import Fusion
 from burstfix.backends.set.trunk import GROWING, Trunk
 from burstfix.backends.set.wiener import MARGIN, deblur
 
+_AROUND = 15  # px to each side over which a change is judged
 _MOST = 6.0  # of what the logarithm of a weight or a floor is changed by
 
 
@@ -30,6 +32,7 @@ class SetNetwork(Network):
         self.fusion = Fusion(config)
         self.blur = BlurNet(config) if config.blur_widths else None
         self.trunk = Trunk(config)
+        self.restraint = config.restraint
         survey = Survey(cell=CELL, margin=MARGIN, fade=FADE, planes=3 * len(FLOORS))
         self.contract = Contract(
             tasks=("burst", "pair", "single", "video"),
@@ -101,7 +104,10 @@ class SetNetwork(Network):
             choices = torch.cat([base, pictures[:, -3 * len(FLOORS) :]], dim=1)
             choices = choices.view(len(base), -1, *base.shape[1:])
             base = (choices * logits.softmax(dim=1)[:, :, None]).sum(dim=1)
-        return to_light(base + correction)
+        restored = base + correction
+        if self.restraint and burst.shape[1] == 1:
+            restored = hold_back(to_code(burst[:, 0]), restored, self.restraint)
+        return to_light(restored)
 
     def _deblur(
         self, blur: BlurNet, blocks: Tensor, seen: Tensor, descriptor: Tensor
@@ -135,6 +141,23 @@ class SetNetwork(Network):
         return torch.stack([share.mean(dim=(2, 3, 4)) for share in shares]).mean(dim=0)
 
 
+def hold_back(given: Tensor, restored: Tensor, restraint: float) -> Tensor:
+    """Leave as it was what would change little.
+
+    Args:
+        given: the frame, coded; (N, 3, H, W).
+        restored: what it became, coded; (N, 3, H, W).
+        restraint: root mean square of the change around a pixel below which there is none.
+
+    Returns:
+        The restored frame, with less of its small changes; (N, 3, H, W).
+    """
+    change = restored - given
+    energy = change.square().mean(dim=1, keepdim=True)
+    around = F.avg_pool2d(energy, 2 * _AROUND + 1, 1, _AROUND, count_include_pad=False)
+    return given + change * (around / restraint**2 - 1).clamp(0, 1)
+
+
 def _shape(state: Mapping[str, Tensor], name: str) -> torch.Size | None:
     return state[name].shape if name in state else None
 
@@ -157,7 +180,7 @@ def receptive_radius(config: Config) -> int:
     frame += [(s, 2) for s in SCALES[:-1]]
     frame += [(s, 2 * n) for s, n in zip(SCALES, config.frame_blocks, strict=True)][::-1]
     frame += [(2, 1)]
-    return _reach(trunk + frame)
+    return _reach(trunk + frame) + (_AROUND if config.restraint else 0)
 
 
 def _reach(steps: list[tuple[int, int]]) -> int:
