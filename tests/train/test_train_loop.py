@@ -189,7 +189,7 @@ def test_the_weights_file_rebuilds_the_averaged_network_and_tells_of_the_run(
     assert card.scores["validation_psnr_db"] == pytest.approx(run.scores[-1][1], abs=1e-3)
 
 
-@pytest.mark.parametrize("name", ["set-burst", "set-burst-gpu", "set-burst-quick"])
+@pytest.mark.parametrize("name", ["set-burst", "set-burst-gpu", "set-burst-quick", "set-single"])
 def test_shipped_recipes_of_our_network_train(
     make_photos: Maker, recipe: Recipe, tmp_path: Path, name: str
 ) -> None:

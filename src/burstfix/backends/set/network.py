@@ -105,7 +105,7 @@ class SetNetwork(Network):
             choices = choices.view(len(base), -1, *base.shape[1:])
             base = (choices * logits.softmax(dim=1)[:, :, None]).sum(dim=1)
         restored = base + correction
-        if self.restraint and burst.shape[1] == 1:
+        if self.restraint and burst.shape[1] == 1 and not self.training:  # it lets no gradient by
             restored = hold_back(to_code(burst[:, 0]), restored, self.restraint)
         return to_light(restored)
 
