@@ -1,19 +1,31 @@
 """A film is restored frame by frame, and all else of it stays."""
 
 import json
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from made_film import MadeFilm, cut_off, frames_of, packets_of, planes_of, times_of
 from PIL import Image
 
-from burstfix import VideoOptions, restore_video
+from burstfix import VideoOptions, restore_video, weights
+from burstfix.backends import deblurgan, find
+from burstfix.backends import set as set_backend
 from burstfix.errors import InputError, OutputError, UsageError, WeightsError
 from burstfix.restore.report import Reporter
 from burstfix.restore.video import plan_video
 
+SMALL = {  # a network of `set`'s kind that is quick
+    "frame_widths": (4, 4, 4, 4),
+    "frame_blocks": (0, 1, 0, 0),
+    "trunk_widths": (8, 8, 8, 8),
+    "trunk_blocks": (1, 0, 0, 0),
+    "trunk_up_blocks": (0, 0, 0),
+    "heads": 1,
+}
 MEAN = VideoOptions(backend="mean", segment=4, crf=8)
 
 
@@ -166,6 +178,29 @@ def test_an_empty_range_and_missing_weights_are_told(
     with pytest.raises(WeightsError, match="set for video"):
         restore_video(source, tmp_path / "out.mp4")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "neighbours", "alignment"),
+    [
+        ("set", set_backend.Config(**SMALL), 10 / 4, "flow"),
+        ("deblurgan", deblurgan.Config(width=4, blocks=1), 0, "none"),
+    ],
+)
+def test_networks_with_weights_restore_each_frame_with_the_neighbours_they_take(
+    tmp_path: Path, name: str, config: object, neighbours: float, alignment: str
+) -> None:
+    source = MadeFilm(frames=4, size=(64, 96), step=(0, 1)).write(tmp_path / "film.mp4")
+    torch.manual_seed(0)
+    network = find(name).build(config)
+    file = tmp_path / "own.safetensors"
+    weights.save(network, weights.Card(backend=name, task="video", config=asdict(config)), file)
+    own = VideoOptions(backend=name, weights=file, precision="fp32")
+    report = restore_video(source, tmp_path / "out.mp4", own)
+    assert (report.backend, report.frames, report.neighbours) == (name, 4, neighbours)
+    assert report.alignment == alignment
+    assert report.weights_sha256
+    assert len(frames_of(tmp_path / "out.mp4")) == 4
 
 
 def test_outputs_are_not_replaced_unless_asked(

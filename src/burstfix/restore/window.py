@@ -117,6 +117,8 @@ def alignment_for(contract: Contract) -> Alignment:
     What networks for bursts say of alignment holds for photographs of a scene that keeps still; in
     films things move, so they get flow. Networks for films alone get what they ask for.
     """
+    if contract.frames == 1:
+        return "none"
     return "flow" if "burst" in contract.tasks else contract.alignment
 
 

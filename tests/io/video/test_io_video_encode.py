@@ -138,6 +138,22 @@ def test_subtitles_that_the_container_does_not_hold_are_told_with_a_way_out(
     assert packets_of(target, "subtitle") == packets_of(source, "subtitle")
 
 
+def test_a_cover_is_told_to_be_left_out(film: Path, tmp_path: Path) -> None:
+    source = tmp_path / "two.mkv"
+    with av.open(str(film)) as one, av.open(str(source), "w") as both:
+        picture = one.streams.video[0]
+        streams = [both.add_stream_from_template(picture) for _ in range(2)]
+        for packet in one.demux(picture):
+            if packet.size:
+                for stream in streams:
+                    packet.stream = stream
+                    both.mux(packet)
+    with open_clip(source) as clip:
+        encoding = choose_encoding(tmp_path / "out.mp4", clip.info)
+        copied = check_extras(Extras(source=source), encoding, tmp_path / "out.mp4")
+    assert copied.left_out == ("video (h264)",)
+
+
 def test_an_encoder_that_is_missing_is_named(
     film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

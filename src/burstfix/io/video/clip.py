@@ -167,11 +167,19 @@ def _reopened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             "Check that it plays; if it was cut short, copy it again from the camera.",
         ) from error
     with container:
-        yield container, _picture_stream(path, container)
+        yield container, picture_stream(path, container)
 
 
-def _picture_stream(path: Path, container: InputContainer) -> VideoStream:
-    """Choose the picture: the default one that is no cover."""
+def picture_stream(path: Path, container: InputContainer) -> VideoStream:
+    """Choose a film's picture: the default one that is no cover.
+
+    Args:
+        path: of the file, for messages.
+        container: the open file.
+
+    Raises:
+        InputError: there is none, or it is of an unknown codec.
+    """
     streams = [
         stream
         for stream in container.streams.video

@@ -19,6 +19,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from burstfix.errors import OutputError
+from burstfix.io.video.clip import picture_stream
 from burstfix.io.video.encode import Encoding, clock_options
 from burstfix.io.video.facts import ClipInfo
 
@@ -76,16 +77,16 @@ def check_extras(extras: Extras, encoding: Encoding, target: Path) -> Copied:
     """
     if extras.source is None:
         return Copied()
-    kept, left_out = [], []
+    kept, left_out = list[str](), list[str]()
+    unwanted = set(_COPIED).difference(extras.kinds)
     with _opened(extras.source) as source:
+        picture = picture_stream(extras.source, source)
         for stream in source.streams:
             name = f"{stream.type} ({_codec_of(stream)})"
             if stream in _chosen(source, extras):
                 _check_fits(stream, encoding.container, target, name)
                 kept.append(name)
-            elif stream.type != "video" and not (
-                stream.type in _COPIED and stream.type not in extras.kinds
-            ):
+            elif stream.index != picture.index and stream.type not in unwanted:
                 left_out.append(name)
     return Copied(tuple(kept), tuple(left_out))
 
@@ -105,28 +106,51 @@ def join(
         encoding: how they were written.
         info: of the source, whose rotation is kept.
         extras: what else goes in.
+
+    Raises:
+        OutputError: FFmpeg refuses to put it together.
     """
-    with ExitStack() as stack:
-        source = stack.enter_context(_opened(extras.source)) if extras.source else None
-        options = clock_options(encoding.container, encoding.clock)
-        if encoding.container in {"mp4", "mov"} and source and _phone_tags(source):
-            options["movflags"] = "use_metadata_tags"
-        target = stack.enter_context(av.open(file, "w", format=encoding.container, options=options))
-        first = stack.enter_context(av.open(str(segments[0].path), "r"))
-        picture = _add_picture(target, first.streams.video[0], encoding, info)
-        start = 0 if extras.start is None else segments[0].first
-        runs = [_pictures(segments, picture, encoding, start)]
-        if source:
-            streams = {
-                stream.index: target.add_stream_from_template(stream)
-                for stream in _chosen(source, extras)
-            }
-            if extras.metadata:
-                _copy_metadata(source, target, extras, streams, picture)
-            kept = extras if extras.start is None else replace(extras, start=start)
-            runs.append(_packets(source, streams, kept, encoding.clock))
-        for _, _, packet in heapq.merge(*runs, key=lambda run: run[:2]):
-            target.mux(packet)
+    try:
+        with ExitStack() as stack:
+            target, runs = _begin(stack, file, segments, encoding, info, extras)
+            for _, _, packet in heapq.merge(*runs, key=lambda run: run[:2]):
+                target.mux(packet)
+    except av.FFmpegError as error:
+        raise OutputError(
+            f"FFmpeg cannot join the segments and the sound: {error.strerror}.",
+            "All frames are kept: repeat the command with --resume, and with --no-audio "
+            "--no-subtitles to see whether these are at fault.",
+        ) from error
+
+
+def _begin(
+    stack: ExitStack,
+    file: BinaryIO,
+    segments: Sequence[Segment],
+    encoding: Encoding,
+    info: ClipInfo,
+    extras: Extras,
+) -> "tuple[OutputContainer, list[Iterator[_Timed]]]":
+    """Open the film and its streams; and what gives each kind of packets, in order."""
+    source = stack.enter_context(_opened(extras.source)) if extras.source else None
+    options = clock_options(encoding.container, encoding.clock)
+    if encoding.container in {"mp4", "mov"} and source and _phone_tags(source):
+        options["movflags"] = "use_metadata_tags"
+    target = stack.enter_context(av.open(file, "w", format=encoding.container, options=options))
+    first = stack.enter_context(av.open(str(segments[0].path), "r"))
+    picture = _add_picture(target, first.streams.video[0], encoding, info)
+    start = 0 if extras.start is None else segments[0].first
+    runs = [_pictures(segments, picture, encoding, start)]
+    if source:
+        streams = {
+            stream.index: target.add_stream_from_template(stream)
+            for stream in _chosen(source, extras)
+        }
+        if extras.metadata:
+            _copy_metadata(source, target, extras, streams, picture)
+        kept = extras if extras.start is None else replace(extras, start=start)
+        runs.append(_packets(source, streams, kept, encoding.clock))
+    return target, runs
 
 
 def _add_picture(
@@ -256,7 +280,8 @@ def _copy_metadata(
     kept = {k: v for k, v in source.metadata.items() if k.lower() not in _OF_THE_FILE}
     target.metadata.update(kept)
     pairs = [(source.streams[index], stream) for index, stream in streams.items()]
-    pairs.append((source.streams.video[0], picture))
+    assert extras.source is not None
+    pairs.append((picture_stream(extras.source, source), picture))
     for old, new in pairs:
         new.metadata.update(
             {k: v for k, v in old.metadata.items() if k.lower() not in _OF_A_STREAM}
