@@ -112,7 +112,7 @@ class MadeFilm:
 
 _OPTIONS = {
     "libx264": {"crf": "8", "preset": "ultrafast"},
-    "libx265": {"crf": "8", "preset": "ultrafast", "x265-params": "log-level=none"},
+    "libx265": {"crf": "8", "preset": "ultrafast", "x265-params": "bframes=0:log-level=none"},
 }
 
 

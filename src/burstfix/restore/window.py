@@ -136,18 +136,17 @@ def align_window(window: Window, contract: Contract) -> FlowBurst:
     there = {distance: shot for distance, shot in shots.items() if shot}
     if alignment == "flow":
         _find_flows(window.shot, list(there.values()))
-    motions = {d: _motion(window.shot, shot, alignment) for d, shot in there.items()}
+    with ThreadPoolExecutor(cores()) as pool:
+        found = pool.map(lambda shot: _motion(window.shot, shot, alignment), there.values())
+        motions = dict(zip(there, found, strict=True))
     used = [
         distance
         for distance in shots
         if contract.frames or ((motion := motions.get(distance)) and motion.ok)
     ]
     views = [window.shot, *(shots[distance] or window.shot for distance in used)]
-    found = [motions.get(distance) for distance in used]
-    return FlowBurst(
-        [TensorPixels(view.moment.light) for view in views],
-        [motion if motion and motion.ok else None for motion in found],
-    )
+    usable = [motion if motion and motion.ok else None for motion in map(motions.get, used)]
+    return FlowBurst([TensorPixels(view.moment.light) for view in views], usable)
 
 
 def _distances(contract: Contract) -> list[int]:

@@ -266,7 +266,8 @@ def _planes_for(info: ClipInfo, codec: _Kind, name: str) -> tuple[PlaneFormat, T
     """Choose planes that lose nothing of the source's, if the codec has such."""
     source, tags = info.kind, info.tags
     bits = next((bits for bits in codec.bits if bits >= source.bits), codec.bits[-1])
-    wanted: Chroma = {"rgb": "444", "gray": "420"}.get(source.chroma, source.chroma)  # type: ignore[assignment]
+    rgb: Chroma = "444" if codec.crf is None else "420"  # few players know H.264 of 4:4:4
+    wanted: Chroma = {"rgb": rgb, "gray": "420"}.get(source.chroma, source.chroma)
     if not codec.any_size and (source.size[0] % 2 or source.size[1] % 2):
         wanted = "444"  # halved colour needs even sides
     chroma = next((one for one in codec.chroma if one >= wanted), codec.chroma[-1])
