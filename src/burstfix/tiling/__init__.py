@@ -22,6 +22,7 @@ __all__ = ["Precision", "Source", "TensorSource", "frame_shares", "run_tiled", "
 
 # px; larger tiles save little halo and cost memory
 _CPU_SIDE = 768
+_LONE_SIDE = 1152  # of a frame alone, on a CPU: little memory, and much halo
 _GPU_SIDE = 2048
 _WEIGHING_SIDE = 512  # of the square in the middle on which the frames' shares are measured
 _KEEP_BYTES = 150 << 20  # of pixels that the next tiles read again; more gains little
@@ -76,7 +77,9 @@ def run_tiled(
         memory = devices.free_memory(torch.device("cpu")) // 2
     dtype = _dtype(network, precision, device)
     if contract.survey:
-        rows = _CPU_SIDE + 2 * (contract.halo or contract.receptive_radius)
+        rows = (_CPU_SIDE if source.frames > 1 else _LONE_SIDE) + 2 * (
+            contract.halo or contract.receptive_radius
+        )
         memory -= min(
             bytes_needed(contract.survey, source.frames, source.size[1], rows), memory // 2
         )
@@ -190,7 +193,7 @@ def _auto_side(
     least = layout_for(contract, (1, 1), 1, halo)
     around = -(-(least.margin + least.blend) // contract.multiple_of)  # whole cells are read
     cells = max(0, box // contract.multiple_of - 2 * around)
-    most = _CPU_SIDE if device.type == "cpu" else _GPU_SIDE
+    most = (_CPU_SIDE if frames > 1 else _LONE_SIDE) if device.type == "cpu" else _GPU_SIDE
     return max(min(cells * contract.multiple_of, most), LEAST_SIDE)
 
 
