@@ -40,6 +40,9 @@ app.add_typer(train.app, name="train")
 train.app.command(name="flow", epilog=train_film.FLOW_EXAMPLES, no_args_is_help=True)(
     train_film.flow
 )
+train.app.command(name="reblur", epilog=train_film.REBLUR_EXAMPLES, no_args_is_help=True)(
+    train_film.reblur
+)
 app.command(name="pack")(train.pack)
 app.command(name="evaluate", epilog=evaluate.EXAMPLES, no_args_is_help=True)(evaluate.evaluate)
 

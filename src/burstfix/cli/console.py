@@ -34,6 +34,7 @@ STAGES = {
     "render": "Rendering",
     "score": "Scoring",
     "restore": "Restoring",
+    "tune": "Tuning",
 }
 _FRAMES = {"restore"}  # stages whose steps are a film's frames
 

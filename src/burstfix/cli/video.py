@@ -1,5 +1,7 @@
 """`burstfix video`: a shaken film in, a sharp one out."""
 
+import dataclasses
+from collections.abc import Sequence
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
@@ -23,6 +25,7 @@ Examples:
   burstfix video clip.mov -o sharp.mov --codec prores
   burstfix video clip.mp4 -o sharp.mp4 --start 12 --end 15.5
   burstfix video clip.mp4 -o sharp.mp4 --resume     goes on after a kill
+  burstfix video clip.mp4 -o sharp.mp4 -b deblurgan --tune     learns from the clip first
   burstfix video clip.mp4 -o frames/                16-bit PNG files
   burstfix video frames/ -o film.mp4 --fps 24       from single frames
 """
@@ -83,6 +86,25 @@ def video(
     segment: Annotated[
         int, typer.Option("--segment", min=1, help="Frames of a segment: a kill loses fewer.")
     ] = 60,
+    tuned: Annotated[
+        bool,
+        typer.Option(
+            "--tune",
+            help="First tune the weights to the film, and keep that where it helps; they then lie "
+            "beside the output, as NAME.tuned.safetensors.",
+        ),
+    ] = False,
+    tune_iterations: Annotated[
+        int, typer.Option("--tune-iterations", min=1, help="Steps of --tune.")
+    ] = 200,
+    exposure_cycle: Annotated[
+        float | None,
+        typer.Option(
+            "--exposure-cycle",
+            help="Half of the share of time that the shutter is open, to 0.5, for --tune. "
+            "[default: from metadata, or what explains the frames best]",
+        ),
+    ] = None,
     on_exists: opt.OnExistsOption = opt.OnExists.FAIL,
     bit_depth: Annotated[
         int | None, typer.Option("--bit-depth", help="Of PNG files: 8 or 16. [default: 16]")
@@ -127,11 +149,41 @@ def video(
     if dry_run:
         _tell(plan_video(paths, output, options), terminal, json=json)
         return
+    if tuned and plan_video(paths, output, options).status == "planned":
+        options = _tune(options, paths, output, tune_iterations, exposure_cycle, terminal)
     with terminal.progress():
         report = restore_video(paths, output, options, terminal)
     _tell(report, terminal, json=json)
     if report.broken:
         raise typer.Exit(1)
+
+
+def _tune(
+    options: "VideoOptions",
+    paths: Sequence[Path],
+    output: Path,
+    iterations: int,
+    exposure_cycle: float | None,
+    terminal: "Terminal",
+) -> "VideoOptions":
+    """Tune weights to the film, or find those of the run to go on with; options that take them."""
+    from burstfix import device
+    from burstfix.cli.tuning import TunePlan, tune_to_films, tuned_card
+    from burstfix.train.reblur import TuneSettings
+    from burstfix.weights import find_network, save
+
+    beside = output.with_name(f"{output.name}.tuned.safetensors")
+    if not (options.resume and beside.exists()):
+        settings = TuneSettings(iterations=iterations, exposure_cycle=exposure_cycle)
+        span_s = options.start_s, options.end_s
+        plan = TunePlan(films=[paths], settings=settings, rate=options.rate, span_s=span_s)
+        network, card = find_network(options.backend, "video", options.weights, options.settings)
+        with terminal.progress():
+            tuning = tune_to_films(network, plan, device.choose(options.device), terminal)
+        if card is None or not tuning.kept:
+            return options
+        save(tuning.network, tuned_card(card, tuning, plan), beside)
+    return dataclasses.replace(options, weights=beside, settings={})
 
 
 def _video_options(
@@ -154,7 +206,7 @@ def _video_options(
         crf=crf,
         start_s=span_s[0],
         end_s=span_s[1],
-        rate=_rate(fps),
+        rate=read_rate(fps),
         audio=copied[0],
         subtitles=copied[1],
         resume=resume,
@@ -162,7 +214,8 @@ def _video_options(
     )
 
 
-def _rate(text: str) -> Fraction:
+def read_rate(text: str) -> Fraction:
+    """Read frames a second, as 24 or 30000/1001."""
     try:
         rate = Fraction(text)
     except (ValueError, ZeroDivisionError):

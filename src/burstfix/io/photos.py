@@ -142,6 +142,11 @@ def decode_photo(name: str, data: bytes, later: tuple[bytes, ...] = ()) -> Photo
         raise InputError(f"Cannot decode the photograph {name}.", "Remove it, and run again.")
     while max(bgr.shape[:2]) > LONG_SIDE:
         bgr = cv2.resize(bgr, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    luma = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY).astype(np.float32)
+    return photo_of(name, np.ascontiguousarray(bgr[..., ::-1]), later)
+
+
+def photo_of(name: str, pixels: NDArray[np.uint8], later: tuple[bytes, ...] = ()) -> Photo:
+    """Measure the detail of pixels, (H, W, 3) in RGB order; `name` and `later` as in `Photo`."""
+    luma = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
     detail = float(np.abs(cv2.Laplacian(luma, cv2.CV_32F)).mean())
-    return Photo(name, np.ascontiguousarray(bgr[..., ::-1]), detail, later)
+    return Photo(name, pixels, detail, later)

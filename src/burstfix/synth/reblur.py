@@ -5,6 +5,8 @@ the frame itself. During the exposure a pixel thus sees the frame along the two 
 from p to p + tau * flow, one for the time after the middle of the exposure and one for that before.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
@@ -20,6 +22,35 @@ RANGE = 16  # px, the farthest that a segment of the table reaches; the paper's
 _POINTS = 512  # of which a segment is drawn
 
 BlurModel = Literal["conv", "warp"]
+
+
+@dataclass(frozen=True)
+class Triples:
+    """K crops of a film, each of three consecutive frames, and these with their neighbours.
+
+    Args:
+        bursts: the frame before, the frame, and the one after, each followed by its aligned
+            neighbours; linear light, (K, 3, F, 3, h, w).
+        seen: how far each pixel was seen, 0 to 1; (K, 3, F, 1, h, w).
+        descriptor: as `Network.forward` takes it; (1, F, D).
+    """
+
+    bursts: Tensor
+    seen: Tensor
+    descriptor: Tensor
+
+    def __len__(self) -> int:
+        return len(self.bursts)
+
+    def to(self, device: torch.device) -> "Triples":
+        """Return the crops on a device."""
+        parts = (self.bursts, self.seen, self.descriptor)
+        return Triples(*(part.to(device) for part in parts))
+
+    def take(self, chosen: Sequence[int]) -> "Triples":
+        """Return some of the crops."""
+        places = list(chosen)
+        return Triples(self.bursts[places], self.seen[places], self.descriptor)
 
 
 def reblur(
