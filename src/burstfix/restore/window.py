@@ -131,14 +131,8 @@ def align_window(window: Window, contract: Contract) -> FlowBurst:
     Returns:
         The frame first, then its neighbours in the order of the film.
     """
-    alignment = alignment_for(contract)
     shots = {distance: window.around.get(distance) for distance in _distances(contract)}
-    there = {distance: shot for distance, shot in shots.items() if shot}
-    if alignment == "flow":
-        _find_flows(window.shot, list(there.values()))
-    with ThreadPoolExecutor(cores()) as pool:
-        found = pool.map(lambda shot: _motion(window.shot, shot, alignment), there.values())
-        motions = dict(zip(there, found, strict=True))
+    motions = _motions(window, alignment_for(contract))
     used = [
         distance
         for distance in shots
@@ -147,6 +141,21 @@ def align_window(window: Window, contract: Contract) -> FlowBurst:
     views = [window.shot, *(shots[distance] or window.shot for distance in used)]
     usable = [motion if motion and motion.ok else None for motion in map(motions.get, used)]
     return FlowBurst([TensorPixels(view.moment.light) for view in views], usable)
+
+
+def _motions(window: Window, alignment: Alignment) -> dict[int, Motion]:
+    """Find how all neighbours lie to the frame, by their distance; on all cores."""
+    shot, around = window.shot, window.around
+    if alignment == "flow":
+        _find_flows(shot, list(around.values()))
+    with ThreadPoolExecutor(cores()) as pool:
+        found = pool.map(lambda other: _motion(shot, other, alignment), around.values())
+        motions = dict(zip(around, found, strict=True))
+    for distance, other in around.items():
+        if distance < 0:  # both have been the reference now
+            shot.flows.pop(other.number, None)
+            other.flows.pop(shot.number, None)
+    return motions
 
 
 def _distances(contract: Contract) -> list[int]:
