@@ -46,17 +46,22 @@ def tune_to_films(
     """Tune a network to films, and tell how it went."""
     from burstfix.restore.excerpts import take_excerpts
     from burstfix.train.reblur import tune
-    from burstfix.train.supervision import make_supervision
+    from burstfix.train.supervision import make_supervision, sample_sides
 
     settings = plan.settings
     if not list(network.parameters()):
         raise UsageError("A formula has no weights to tune.", "Choose a backend with weights.")
-    excerpts = take_excerpts(plan.films, network.contract, rate=plan.rate, span_s=plan.span_s)
+    excerpts = take_excerpts(
+        plan.films,
+        network.contract,
+        rate=plan.rate,
+        photo_sides=sample_sides(network.contract),
+        span_s=plan.span_s,
+    )
     if settings.exposure_cycle is None and excerpts.exposure_cycle:
         settings = dataclasses.replace(settings, exposure_cycle=excerpts.exposure_cycle)
     photos = _photos(plan.data, excerpts.photos)
-    crop = 128 if min(min(photo.pixels.shape[:2]) for photo in photos) >= 192 else 64
-    supervision = make_supervision(photos, network.contract, device=device, crop=crop)
+    supervision = make_supervision(photos, network.contract, device=device)
     flow = None
     if plan.flow:
         from burstfix.weights import load_flow

@@ -35,7 +35,6 @@ _CROPS = 4  # from each
 _PLACES = 8  # that a crop is the most detailed of
 _HELD_OUT = 4  # every such moment is for judging
 _LEAST_CROP = 64
-SAMPLE_SIDES = (192, 128)  # px that photographs need for made samples, with what moves in
 _UNKNOWN = 300  # frames that a film is taken to have that does not tell
 
 
@@ -62,6 +61,7 @@ def take_excerpts(
     *,
     rate: Fraction = Fraction(30),
     crop: int = 128,
+    photo_sides: Sequence[int] = (),
     span_s: tuple[float | None, float | None] = (None, None),
 ) -> Excerpts:
     """Take crops of three consecutive frames, with the neighbours that a network wants.
@@ -71,6 +71,8 @@ def take_excerpts(
         contract: of the network; where it takes any number of frames, it gets five.
         rate: frames in a second, of pictures.
         crop: side of the crops [px]; less where a film is smaller.
+        photo_sides: of `photos`, the preferred one first; frames are made smaller as far as one
+            of them allows [px].
         span_s: from where to where in each film [s].
 
     Raises:
@@ -89,7 +91,7 @@ def take_excerpts(
             for number, windows in enumerate(_moments(film, radius_for(contract), span_s)):
                 kind = judged if number % _HELD_OUT == _HELD_OUT // 2 else taken
                 kind.extend(_crops(windows, contract, side, number))
-                photos.extend(_reduced(windows[1].shot.moment.light, len(photos)))
+                photos.extend(_reduced(windows[1].shot.moment.light, photo_sides, len(photos)))
     known = [cycle for cycle in cycles if cycle]
     return Excerpts(
         _stack(taken, contract),
@@ -186,9 +188,9 @@ def _detail(luma: Tensor, box: Box) -> float:
     return float(part.diff(dim=0).abs().mean() + part.diff(dim=1).abs().mean())
 
 
-def _reduced(light: Tensor, number: int) -> list[Photo]:
+def _reduced(light: Tensor, sides: Sequence[int], number: int) -> list[Photo]:
     """Make a frame smaller, and its blur with it, as far as samples allow; none of small ones."""
-    factors = (min(4, min(light.shape[-2:]) // side) for side in SAMPLE_SIDES)
+    factors = (min(4, min(light.shape[-2:]) // side) for side in sides)
     factor = next((factor for factor in factors if factor > 1), 1)
     if factor == 1:
         return []

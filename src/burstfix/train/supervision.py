@@ -13,6 +13,7 @@ from burstfix.train.data import draw_batch, least_side, split_photos
 from burstfix.train.reblur import Supervision
 from burstfix.train.validate import on_device
 
+CROPS = (128, 64)  # sides of samples [px], by the photographs' size
 _FIXED = 4  # batches that restoration must not become worse on
 
 
@@ -21,7 +22,7 @@ def make_supervision(
     contract: Contract,
     *,
     device: torch.device,
-    crop: int = 128,
+    crop: int | None = None,
     samples: int = 4,
     task: TaskName | None = None,
 ) -> Supervision:
@@ -31,11 +32,16 @@ def make_supervision(
         photos: some are set aside for the fixed samples.
         contract: of the network.
         device: where samples shall lie.
-        crop: side of the samples [px].
+        crop: side of the samples [px]; None takes the largest of `CROPS` that all photographs
+            have room for.
         samples: in a step.
         task: whose samples; None takes those that fit the contract.
     """
-    recipe = supervision_recipe(contract, crop=crop, samples=samples, task=task)
+    if crop is None:
+        least = min(min(photo.pixels.shape[:2]) for photo in photos)
+        sides = zip(CROPS, sample_sides(contract, task), strict=True)
+        crop = next((crop for crop, side in sides if side <= least), CROPS[-1])
+    recipe = _recipe(contract, crop, samples, task)
     split = split_photos(photos, recipe.validation_share, least_side(recipe))
     drawer = _Drawer(recipe, split.training, device)
     judge = _Drawer(recipe, split.validation, torch.device("cpu"))
@@ -43,22 +49,23 @@ def make_supervision(
     return Supervision(draw=drawer, fixed=fixed)
 
 
-def supervision_recipe(
-    contract: Contract, *, crop: int, samples: int, task: TaskName | None = None
-) -> Recipe:
+def sample_sides(contract: Contract, task: TaskName | None = None) -> tuple[int, ...]:
+    """Return the sides that photographs need for samples of each of `CROPS` [px]."""
+    return tuple(least_side(_recipe(contract, crop, 1, task)) for crop in CROPS)
+
+
+def _recipe(contract: Contract, crop: int, samples: int, task: TaskName | None) -> Recipe:
     """Return a recipe that draws samples for a network; see `make_supervision`."""
-    task = task or "single"
-    lengths = (1,)
-    if contract.frames not in (None, *lengths):
+    if contract.frames not in (None, 1):
         raise UsageError(
             f"This network takes {contract.frames} frames, for which no samples can be made.",
             "Tune a network that takes one frame, or any number.",
         )
     return Recipe(
-        task=task,
-        lengths=lengths,
+        task=task or "single",
+        lengths=(1,),
         bursts=samples,
-        stages=(Stage(crop=crop, frames=samples * max(lengths)),),
+        stages=(Stage(crop=crop, frames=samples),),
         validation_share=8,
     )
 
