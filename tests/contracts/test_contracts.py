@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -10,7 +11,10 @@ from burstfix import weights
 from burstfix.backends import BACKENDS
 from burstfix.backends.base import Network, plain_descriptor
 from burstfix.frame import Box
+from burstfix.synth.burst import SyntheticBurst
+from burstfix.synth.reblur import Triples
 from burstfix.tiling import TensorSource, run_whole
+from burstfix.train.reblur import Supervision, Tuner, TuneSettings, classical_flow
 
 CPU = torch.device("cpu")
 EXACT = 1 / 65535
@@ -233,3 +237,26 @@ def test_the_gpu_gives_the_picture_of_the_cpu(name: str) -> None:
     expected = restore(network, source)
     result = restore(network, source, device=torch.device("cuda"))
     torch.testing.assert_close(result, expected, rtol=0, atol=1e-4)
+
+
+@every_backend
+def test_reblurring_teaches_every_network_for_films(name: str) -> None:
+    network = build(name)
+    if "video" not in network.contract.tasks or not BACKENDS[name].trained:
+        pytest.skip("it restores no films, or has no weights")
+    frames = network.contract.frames or 5
+    source = make_source(64, 64, frames)
+    bursts, seen = (part.expand(1, 3, *part.shape) for part in source.read(Box(0, 0, 64, 64)))
+    moved = torch.stack([part.roll(step, -1) for step, part in enumerate(bursts.unbind(1))], 1)
+    triples = Triples(moved, seen, plain_descriptor(frames))
+    nothing = Supervision(draw=lambda step: made_burst(), fixed=[])  # noqa: ARG005
+    tuner = Tuner(network, TuneSettings(), classical_flow, nothing, exposure_cycle=0.5)
+    tuner.disagreement(triples).mean().backward()
+    lengths = [float(p.grad.norm()) for p in network.parameters() if p.grad is not None]
+    assert all(np.isfinite(length) for length in lengths)
+    assert max(lengths) > 0
+
+
+def made_burst() -> SyntheticBurst:
+    """Stand in for samples that no test draws."""
+    raise AssertionError
