@@ -177,6 +177,11 @@ def test_a_restrained_network_leaves_a_lone_frame_that_it_would_hardly_change() 
     network.restraint = 10.0
     same = restore(network, burst, seen, descriptor)
     torch.testing.assert_close(same, burst[:, 0], atol=1e-5, rtol=1e-5)
+    known = torch.tensor([[[1.0, 0.0, 1e-4, 1e-5]]])
+    network.restraint = 0.0
+    wanted = restore(network, burst, seen, known)
+    network.restraint = 10.0
+    assert torch.equal(restore(network, burst, seen, known), wanted)
     more = random_burst(2, (48, 48))
     network.restraint = 0.0
     wanted = restore(network, *more)

@@ -19,9 +19,10 @@ class Config:
         heads: how many fused pictures the trunk sees.
         blur_widths: channels of what estimates the frames' blur, at 1/2, 1/4, 1/8 and 1/16 of its
             lag maps. Empty: blur is not estimated.
-        restraint: a frame alone stays as it is where all that would change is less than this, and
-            changes wholly from 1.4 times as much [codes, as of `code.to_code`; over 31x31 px]:
-            what is sharp and clean already shall come back unharmed. 0: never held back.
+        restraint: a frame alone of unknown noise stays as it is where all that would change is
+            less than this, and changes wholly from 1.4 times as much [codes, as of
+            `code.to_code`; over 31x31 px]: what is sharp and clean already shall come back
+            unharmed. 0: never held back.
     """
 
     frame_widths: tuple[int, ...] = (32, 64, 96, 128)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from burstfix.backends.base import Backend, Contract, Explanation, Network, Survey
+from burstfix.backends.base import DESCRIPTOR, Backend, Contract, Explanation, Network, Survey
 from burstfix.backends.order import content_order, take
 from burstfix.backends.set.blocks import meet
 from burstfix.backends.set.blur import BlurNet
@@ -106,7 +106,10 @@ class SetNetwork(Network):
             base = (choices * logits.softmax(dim=1)[:, :, None]).sum(dim=1)
         restored = base + correction
         if self.restraint and burst.shape[1] == 1 and not self.training:  # it lets no gradient by
-            restored = hold_back(to_code(burst[:, 0]), restored, self.restraint)
+            # A file that tells its noise tells what may be taken off.
+            unknown = descriptor[:, 0, DESCRIPTOR.index("shot")].isnan().view(-1, 1, 1, 1)
+            held = hold_back(to_code(burst[:, 0]), restored, self.restraint)
+            restored = torch.where(unknown, held, restored)
         return to_light(restored)
 
     def _deblur(
