@@ -4,7 +4,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from burstfix.backends.base import plain_descriptor
-from burstfix.backends.deblurgan import Config, DeblurGANNetwork, Normed
+from burstfix.backends.deblurgan import Config, DeblurGANNetwork
+from burstfix.backends.normed import Normed
 from burstfix.tiling import TensorSource, run_whole
 
 CPU = torch.device("cpu")

@@ -34,6 +34,7 @@ SMALL = {
     "deblur-merger": {"width": 0.1, "residual": True},
     "multiscale": {"width": 8, "blocks": 1},
     "deblurgan": {"width": 8, "blocks": 2},
+    "dvd": {"width": 0.1},
 }
 
 every_backend = pytest.mark.parametrize("name", BACKENDS)

@@ -8,6 +8,7 @@ from burstfix.backends import (
     deblur_merger,
     deblur_rnn,
     deblurgan,
+    dvd,
     fba,
     mean,
     multiscale,
@@ -27,6 +28,7 @@ BACKENDS = {
         deblur_merger.BACKEND,
         multiscale.BACKEND,
         deblurgan.BACKEND,
+        dvd.BACKEND,
         mean.BACKEND,
         fba.BACKEND,
     )

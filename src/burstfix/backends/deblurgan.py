@@ -2,18 +2,17 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from burstfix.backends.base import Backend, Contract, Network
+from burstfix.backends.normed import Normed, NormName
 
 _GREY, _REACH = 0.5, 0.5  # of display codes, which become -1 to 1
 _CELL = 4  # px that become one at the residual blocks
-
-NormName = Literal["instance", "batch"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,37 +37,6 @@ class Config:
             raise ValueError("width is 1 to 512, blocks are at most 64, dropout is below 1")
         if self.norm not in get_args(NormName):
             raise ValueError(f"norm is one of {', '.join(get_args(NormName))}")
-
-
-class Normed(nn.Module):
-    """A convolution and its norm; in inference one convolution."""
-
-    def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d, norm: NormName) -> None:
-        super().__init__()
-        kind = nn.InstanceNorm2d if norm == "instance" else nn.BatchNorm2d
-        self.conv = conv
-        self.norm = kind(conv.out_channels, affine=True, track_running_stats=True)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Convolve and normalise; (N, C, h, w) to (N, C', h', w')."""
-        result: Tensor
-        if self.training:
-            result = self.norm(self.conv(features))
-            return result
-        weight, bias = self._folded()
-        if isinstance(self.conv, nn.Conv2d):
-            result = F.conv2d(features, weight, bias, self.conv.stride, self.conv.padding)
-        else:
-            result = F.conv_transpose2d(features, weight, bias, 2, 1, 1)
-        return result
-
-    def _folded(self) -> tuple[Tensor, Tensor]:
-        """Put what the norm does in inference into weight and bias: a pass less over memory."""
-        norm = self.norm
-        assert norm.running_mean is not None and norm.running_var is not None
-        factor = norm.weight * (norm.running_var + norm.eps).rsqrt()
-        shape = (-1, 1, 1, 1) if isinstance(self.conv, nn.Conv2d) else (1, -1, 1, 1)
-        return self.conv.weight * factor.view(shape), norm.bias - norm.running_mean * factor
 
 
 class Block(nn.Module):
