@@ -176,12 +176,15 @@ def test_training_begins_with_weights_that_fit_and_with_no_others(
     assert "first.safetensors" in other.stderr
 
 
-@pytest.mark.parametrize(("task", "lengths"), [("pair", "[2]"), ("single", "[1]")])
+@pytest.mark.parametrize(
+    ("task", "lengths"), [("pair", "[2]"), ("single", "[1]"), ("video", "[3]")]
+)
 def test_other_tasks_learn_from_photographs_or_clips_and_weights_say_what_they_are_for(
     task: str, lengths: str, photos: Path, tmp_path: Path
 ) -> None:
     recipe = tmp_path / "small.toml"
-    recipe.write_text(f'task = "{task}"\n' + RECIPE.replace("[1, 2]", lengths))
+    data = "[data]\nmoments = [3, 3]\n" if task == "video" else ""
+    recipe.write_text(f'task = "{task}"\n' + RECIPE.replace("[1, 2]", lengths) + data)
     clips = tmp_path / "clips"
     for name in ("street", "park"):
         (clips / name).mkdir(parents=True)
@@ -189,10 +192,10 @@ def test_other_tasks_learn_from_photographs_or_clips_and_weights_say_what_they_a
         for number in range(9):
             view = np.ascontiguousarray(picture[:, number : number + 120])
             Image.fromarray(view).save(clips / name / f"{number}.png")
-    for name, data in (("a", ("--data", photos)), ("b", ("--data", clips, "--clips"))):
+    for name, source in (("a", ("--data", photos)), ("b", ("--data", clips, "--clips"))):
         weights = tmp_path / f"{name}.safetensors"
         trained = burstfix(
-            *("train", task, *data, "-o", weights, "--recipe", recipe),
+            *("train", task, *source, "-o", weights, "--recipe", recipe),
             *("--minutes", 0.1, "--device", "cpu"),
         )
         assert trained.returncode == 0, trained.stderr

@@ -291,6 +291,13 @@ class Backend:
             return self.network(config or self.config()).eval()
 
 
+def film_descriptor(frames: int) -> Tensor:
+    """Return the descriptor of frames of a film: all exposed alike, of unknown noise; (1, F, D)."""
+    descriptor = plain_descriptor(frames)
+    descriptor[..., DESCRIPTOR.index("gain_ev")] = 0
+    return descriptor
+
+
 def plain_descriptor(frames: int) -> Tensor:
     """Return a descriptor that knows nothing but which frame is the reference; (1, F, D)."""
     descriptor = torch.full((1, frames, len(DESCRIPTOR)), float("nan"))

@@ -8,12 +8,10 @@ import typer
 from burstfix.errors import INTERRUPTED, OutputError, UsageError
 
 if TYPE_CHECKING:
-    import torch
-
     from burstfix.cli.console import Terminal
     from burstfix.io.photos import Photo
     from burstfix.train.checkpoint import Run
-    from burstfix.train.config import Recipe
+    from burstfix.train.config import Recipe, TaskName
     from burstfix.train.log import Report
 
 app = typer.Typer(help="Train weights of your own.", no_args_is_help=True, rich_markup_mode=None)
@@ -37,6 +35,12 @@ Examples:
   burstfix train single --data photos/ -o my.safetensors --from set-burst
   burstfix train single --data photos/ -o my.safetensors --minutes 30 --from set-single
   burstfix train single --data clips/ --clips -o my.safetensors --recipe multiscale-single
+"""
+VIDEO_EXAMPLES = """\b
+Examples:
+  burstfix train video --data photos/ -o my.safetensors --from set-burst
+  burstfix train video --data photos/ -o my.safetensors --recipe dvd-video
+  burstfix train video --data clips/ --clips -o my.safetensors
 """
 TELL_EVERY_S = 15.0
 FEW = 100  # photographs
@@ -99,20 +103,16 @@ def burst(
 ) -> None:
     """Train a burst network on your photographs; Ctrl-C saves what is there."""
     del debug  # read by `main`
-    from burstfix import device as devices
-    from burstfix.train.choice import choose_recipe, fit
-
-    chosen = devices.choose(device)
     _train(
         "burst",
         data,
         output,
-        plan=_named(recipe, resume) or fit(choose_recipe(chosen, minutes), begin_from),
+        recipe=recipe,
         minutes=minutes,
         resume=resume,
         begin_from=begin_from,
         credit=credit,
-        device=chosen,
+        device=device,
         quiet=quiet,
     )
 
@@ -140,20 +140,16 @@ def pair(
 ) -> None:
     """Train a network for a noisy and a shaken exposure; Ctrl-C saves what is there."""
     del debug  # read by `main`
-    from burstfix import device as devices
-    from burstfix.train.choice import choose_recipe, fit
-
-    chosen = devices.choose(device)
     _train(
         "pair",
         data,
         output,
-        plan=_named(recipe, resume) or fit(choose_recipe(chosen, minutes, "pair"), begin_from),
+        recipe=recipe,
         minutes=minutes,
         resume=resume,
         begin_from=begin_from,
         credit=credit,
-        device=chosen,
+        device=device,
         quiet=quiet,
         clips=clips,
     )
@@ -182,23 +178,100 @@ def single(
 ) -> None:
     """Train a network for one shaken, soft or noisy frame; Ctrl-C saves what is there."""
     del debug  # read by `main`
-    from burstfix import device as devices
-    from burstfix.train.choice import choose_recipe, fit
-
-    chosen = devices.choose(device)
     _train(
         "single",
         data,
         output,
-        plan=_named(recipe, resume) or fit(choose_recipe(chosen, minutes, "single"), begin_from),
+        recipe=recipe,
         minutes=minutes,
         resume=resume,
         begin_from=begin_from,
         credit=credit,
-        device=chosen,
+        device=device,
         quiet=quiet,
         clips=clips,
     )
+
+
+@app.command(epilog=VIDEO_EXAMPLES, no_args_is_help=True)
+def video(
+    data: Data,
+    output: Output,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe",
+            help="A name as dvd-video, or a .toml file. [default: set-video; with --resume the "
+            "checkpoint's]",
+        ),
+    ] = None,
+    clips: Clips = False,
+    minutes: Minutes = 60.0,
+    resume: Resume = None,
+    begin_from: Begin = None,
+    credit: Credit = "",
+    device: Device = "auto",
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Train a network for films, a frame with its neighbours; Ctrl-C saves what is there."""
+    del debug  # read by `main`
+    _train(
+        "video",
+        data,
+        output,
+        recipe=recipe,
+        minutes=minutes,
+        resume=resume,
+        begin_from=begin_from,
+        credit=credit,
+        device=device,
+        quiet=quiet,
+        clips=clips,
+    )
+
+
+def _train(
+    task: "TaskName",
+    data: Path,
+    output: Path,
+    *,
+    recipe: str | None,
+    minutes: float,
+    resume: Path | None,
+    begin_from: Path | None,
+    credit: str,
+    device: str,
+    quiet: bool,
+    clips: bool = False,
+) -> None:
+    """Follow a recipe, and tell how it went."""
+    from burstfix import device as devices
+    from burstfix.cli.console import Terminal
+    from burstfix.train.choice import choose_recipe, fit
+    from burstfix.train.loop import Budget, train
+
+    terminal, chosen = Terminal(quiet=quiet), devices.choose(device)
+    plan = _named(recipe, resume) or fit(choose_recipe(chosen, minutes, task), begin_from)
+    _check(output, resume, begin_from)
+    if plan.task != task:
+        mend = f"Run `burstfix train {plan.task}`, or name another recipe."
+        raise UsageError(f"The recipe trains for {plan.task}, not for {task}.", mend)
+    photos = _read(data, plan, clips=clips)
+    _introduce(photos, plan, terminal)
+    terminal.say(f"Training {plan.backend} for {minutes:g} minutes on {chosen}; Ctrl-C saves.")
+    run = train(
+        plan,
+        photos,
+        output,
+        budget=Budget(minutes=minutes),
+        device=chosen,
+        resume=resume,
+        begin_from=begin_from,
+        data=credit,
+        report=_Teller(terminal),
+    )
+    _conclude(run, output, minutes, terminal)
 
 
 def _named(recipe: str | None, resume: Path | None) -> "Recipe | None":
@@ -211,46 +284,16 @@ def _named(recipe: str | None, resume: Path | None) -> "Recipe | None":
     return read_recipe_of(resume) if resume else None
 
 
-def _train(
-    task: str,
-    data: Path,
-    output: Path,
-    *,
-    plan: "Recipe",
-    minutes: float,
-    resume: Path | None,
-    begin_from: Path | None,
-    credit: str,
-    device: "torch.device",
-    quiet: bool,
-    clips: bool = False,
-) -> None:
-    """Follow a recipe, and tell how it went."""
-    from burstfix.cli.console import Terminal
+def _read(data: Path, recipe: "Recipe", *, clips: bool) -> "list[Photo]":
+    """Read photographs or clips to learn from."""
     from burstfix.io.clips import read_clips
     from burstfix.io.photos import read_photos
-    from burstfix.train.loop import Budget, train
+    from burstfix.train.data import clip_lengths
 
-    terminal = Terminal(quiet=quiet)
-    _check(output, resume, begin_from)
-    if plan.task != task:
-        mend = f"Run `burstfix train {plan.task}`, or name another recipe."
-        raise UsageError(f"The recipe trains for {plan.task}, not for {task}.", mend)
-    photos = read_clips(data) if clips else read_photos(data)
-    _introduce(photos, plan, terminal)
-    terminal.say(f"Training {plan.backend} for {minutes:g} minutes on {device}; Ctrl-C saves.")
-    run = train(
-        plan,
-        photos,
-        output,
-        budget=Budget(minutes=minutes),
-        device=device,
-        resume=resume,
-        begin_from=begin_from,
-        data=credit,
-        report=_Teller(terminal),
-    )
-    _conclude(run, output, minutes, terminal)
+    if not clips:
+        return read_photos(data)
+    least, longest = clip_lengths(recipe)
+    return read_clips(data, least=least, longest=longest)
 
 
 def _conclude(run: "Run", output: Path, minutes: float, terminal: "Terminal") -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from burstfix import __version__, device, tiling
-from burstfix.backends.base import DESCRIPTOR, Network, plain_descriptor
+from burstfix.backends.base import Network, film_descriptor
 from burstfix.errors import InputError, OutputError
 from burstfix.io.atomic import resolve_output
 from burstfix.io.video import BrokenClip, Encoding, choose_encoding
@@ -231,20 +231,13 @@ def _restore_one(job: _Job, window: Window) -> tuple[Tensor, int]:
     light = tiling.run_whole(
         job.network,
         burst,
-        descriptor=describe(burst.frames),
+        descriptor=film_descriptor(burst.frames),
         device=job.device,
         precision=options.precision,
         tile=options.tile,
         memory=options.memory,
     )
     return light, sum(motion is not None for motion in burst.motions)
-
-
-def describe(frames: int) -> Tensor:
-    """Tell networks that all frames are exposed alike; (1, F, D)."""
-    descriptor = plain_descriptor(frames)
-    descriptor[..., DESCRIPTOR.index("gain_ev")] = 0
-    return descriptor
 
 
 def _until_break(moments: Iterator[Moment], broken: list[BrokenClip]) -> Iterator[Moment]:

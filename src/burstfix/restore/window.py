@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from burstfix.align import homography
 from burstfix.align.cut import Thumbnail, is_cut, thumbnail
 from burstfix.align.flow import (
     Field,
@@ -20,6 +19,8 @@ from burstfix.align.flow import (
     make_motion,
     reduction_for,
 )
+from burstfix.align.homography import reduction_for as reduction_for_homography
+from burstfix.align.plane import plane_motion
 from burstfix.backends.base import Alignment, Contract
 from burstfix.device import cores
 from burstfix.frame import Size, TensorPixels
@@ -202,12 +203,9 @@ def _motion(reference: Shot, neighbour: Shot, alignment: Alignment) -> Motion:
 
 def _plane_motion(reference: Shot, neighbour: Shot) -> Motion:
     """Align as photographs of a burst are, and return the homography's flow."""
-    factor = homography.reduction_for(reference.size)
-    pictures = [
+    factor = reduction_for_homography(reference.size)
+    one, other = (
         reduced_luminance(TensorPixels(shot.moment.light), factor).numpy()
         for shot in (reference, neighbour)
-    ]
-    found = homography.align_burst(pictures, 0, factor=factor, size=reference.size)[1]
-    return Motion.of_homography(
-        found.source_from_reference, reference.size, found.correlation if found.ok else 0.0
     )
+    return plane_motion(one, other, reference.size)

@@ -7,10 +7,8 @@ from torch import Tensor
 
 from burstfix import color
 from burstfix.synth import motion
-from burstfix.synth.plan import CameraSettings, Plan
+from burstfix.synth.plan import GUARD, CameraSettings, Plan
 from burstfix.synth.resample import pixel_grid, sample, transform
-
-GUARD = 8  # px around the crop: room for shifts, demosaicing and the aligning resample
 
 
 def align(

@@ -7,12 +7,19 @@ import torch
 from torch import Tensor
 
 from burstfix.synth import motion, psf, sensor
-from burstfix.synth.aligned import GUARD, align, code_truth, describe, match_exposure, see
-from burstfix.synth.plan import BurstSettings, CameraSettings, Choices, Plan, draw_plan
+from burstfix.synth.aligned import align, code_truth, describe, match_exposure, see
+from burstfix.synth.plan import (
+    GUARD,
+    MARGIN,
+    BurstSettings,
+    CameraSettings,
+    Choices,
+    Plan,
+    draw_plan,
+)
 from burstfix.synth.record import record
 from burstfix.synth.resample import pixel_grid, sample
 
-MARGIN = 24  # px around that: what the largest shakes bring in
 MOMENTS = 32  # of the exposure, where the camera also turns
 
 
@@ -46,12 +53,12 @@ class SyntheticBurst:
 
 def photo_side(settings: CameraSettings) -> int:
     """Return the least side of the photographs that `synthesize` takes [px]."""
-    return settings.crop + 2 * (GUARD + MARGIN)
+    return settings.crop + 2 * (settings.guard + settings.margin)
 
 
 def clip_side(settings: CameraSettings) -> int:
     """Return the side of the frames of clips that become samples as they are [px]."""
-    return settings.crop + 2 * GUARD
+    return settings.crop + 2 * settings.guard
 
 
 def synthesize(

@@ -8,10 +8,12 @@ from torch import Tensor
 
 from burstfix import color
 from burstfix.synth import sensor
-from burstfix.synth.aligned import GUARD, align, code_truth, describe, match_exposure, see
-from burstfix.synth.burst import MARGIN, SyntheticBurst, cut_scenes
+from burstfix.synth.aligned import align, code_truth, describe, match_exposure, see
+from burstfix.synth.burst import SyntheticBurst, cut_scenes
 from burstfix.synth.film import FilmSettings, film, still_psfs
 from burstfix.synth.plan import (
+    GUARD,
+    MARGIN,
     BurstSettings,
     CameraSettings,
     Plan,

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 Range = tuple[float, float]
+GUARD = 8  # px around the crop: room for shifts, demosaicing and the aligning resample
+MARGIN = 24  # px around that: what the largest shakes bring in
 Ruin = Literal["foreign", "displaced", "dark"]
 RUINS: tuple[Ruin, ...] = ("foreign", "foreign", "displaced", "dark")
 
@@ -53,6 +55,16 @@ class CameraSettings:
     def __post_init__(self) -> None:
         if self.crop % 16:
             raise ValueError(f"crop must be a multiple of 16, not {self.crop}.")
+
+    @property
+    def guard(self) -> int:
+        """How far frames reach around the crop while they are recorded [px]."""
+        return GUARD
+
+    @property
+    def margin(self) -> int:
+        """How far scenes reach around that [px]."""
+        return MARGIN
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,6 @@ from torch import Tensor
 from burstfix.synth import psf, sensor
 from burstfix.synth.augment import AugmentSettings, augment
 from burstfix.synth.burst import (
-    MARGIN,
     SyntheticBurst,
     cut_scenes,
     draw_paths,
@@ -18,6 +17,7 @@ from burstfix.synth.burst import (
 )
 from burstfix.synth.film import FilmSettings, film, still_psfs
 from burstfix.synth.plan import (
+    MARGIN,
     BurstSettings,
     CameraSettings,
     Plan,

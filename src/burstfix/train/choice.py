@@ -54,7 +54,7 @@ def fit(recipe: Recipe, begin_from: Path | None) -> Recipe:
     if begin_from is None:
         return recipe
     card = read_card(begin_from)
-    if recipe.task == "single" and card.task != "single":
+    if recipe.task in ("single", "video") and card.task != recipe.task:
         return recipe  # a smaller network, which takes what estimates blur
     return replace(recipe, network=dict(card.config)) if card.backend == recipe.backend else recipe
 

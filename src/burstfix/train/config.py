@@ -11,18 +11,20 @@ from burstfix.errors import UsageError
 from burstfix.synth.pair import PairSettings
 from burstfix.synth.plan import BurstSettings
 from burstfix.synth.single import SingleSettings
+from burstfix.synth.video import VideoSettings
 
 RECIPES = Path(__file__).parent / "recipes"
 
-TaskName = Literal["burst", "pair", "single"]
+TaskName = Literal["burst", "pair", "single", "video"]
 OptimiserName = Literal["muon", "adam", "sgd"]
 Schedule = Literal["cosine", "exponential", "steps"]
 DiscriminatorName = Literal["zhang", "nah"]
-Settings = BurstSettings | PairSettings | SingleSettings
+Settings = BurstSettings | PairSettings | SingleSettings | VideoSettings
 SETTINGS: dict[TaskName, type[Settings]] = {
     "burst": BurstSettings,
     "pair": PairSettings,
     "single": SingleSettings,
+    "video": VideoSettings,
 }
 
 
@@ -99,8 +101,8 @@ class Recipe:
         backend: which network.
         network: overrides of its config.
         seed: draws the first weights and all data.
-        lengths: frames of a burst, or of a pair, 1 of a single frame; each shard of each step
-            draws one, evenly.
+        lengths: frames of a burst, or of a pair, 1 of a single frame; of a film an odd number, a
+            frame and its neighbours. Each shard of each step draws one, evenly.
         bursts: most bursts a shard holds.
         shards: parts of a batch; each process takes an equal number of them.
         stages: crops and sizes over the run.
@@ -171,8 +173,17 @@ class Recipe:
             raise ValueError("a pair has two frames or more: mind the lengths")
         if self.task == "single" and max(self.lengths) > 1:
             raise ValueError("a single frame is one: mind the lengths")
+        if self.task == "video":
+            self._check_film()
         if self.loss.adversarial and self.optimiser != "adam":
             raise ValueError("with an adversary, players take turns, which adam alone allows")
+
+    def _check_film(self) -> None:
+        if any(length % 2 == 0 for length in self.lengths):
+            raise ValueError("a frame of a film has as many before as behind: lengths are odd")
+        asked, given = (part.get("alignment", "flow") for part in (self.network, self.data))
+        if asked != given:
+            raise ValueError(f"the network wants alignment {asked}, and [data] says {given}")
 
     def settings(self, crop: int) -> Settings:
         """Return the degradations for crops of a side."""

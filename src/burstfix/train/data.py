@@ -10,11 +10,14 @@ from torch import Tensor
 
 from burstfix import color
 from burstfix.errors import InputError, UsageError
+from burstfix.io.clips import LEAST_FRAMES, LONGEST
 from burstfix.io.photos import Photo
 from burstfix.synth.burst import SyntheticBurst, clip_side, photo_side, synthesize
 from burstfix.synth.pair import PairSettings, pairs_of_clips, synthesize_pairs
 from burstfix.synth.plan import BurstSettings, CameraSettings
 from burstfix.synth.single import SingleSettings, singles_of_clips, synthesize_singles
+from burstfix.synth.video import VideoSettings, clips_of_clips, film_clips
+from burstfix.train.clips import align_clips, draw_exposures
 from burstfix.train.config import Recipe, Settings, Stage
 
 
@@ -79,6 +82,15 @@ def least_side(recipe: Recipe) -> int:
     return max(photo_side(recipe.settings(stage.crop)) for stage in recipe.stages)
 
 
+def clip_lengths(recipe: Recipe) -> tuple[int, int]:
+    """Return how many frames clips must have for a recipe, and how many a sample may span."""
+    settings = recipe.settings(recipe.stages[0].crop)
+    if not isinstance(settings, VideoSettings):
+        return LEAST_FRAMES, LONGEST
+    frames, (low, high) = max(recipe.lengths), settings.moments
+    return frames * low, 2 * frames * high
+
+
 def unseen_photos(photos: Sequence[Photo], recipes: Sequence[Recipe]) -> list[Photo]:
     """Choose the photographs of a collection that none of some trainings on it has learned from.
 
@@ -135,7 +147,7 @@ def draw_batch(
     side = photo_side(settings)
     chosen = dice.choices(photos, weights=[photo.detail for photo in photos], k=count)
     if chosen[0].later:
-        return _draw_clips(chosen, recipe, settings, dice, device)
+        return _draw_clips(chosen, recipe, settings, dice, device, length)
     light = cut_light(chosen, side, dice, device)
     generator = torch.Generator(device).manual_seed(dice.getrandbits(48))
     return degrade(light, settings, generator, length)
@@ -147,29 +159,35 @@ def _draw_clips(
     settings: Settings,
     dice: random.Random,
     device: torch.device,
+    frames: int,
 ) -> SyntheticBurst:
     """Draw one shard from clips: stretches of random lengths, cut and turned alike."""
     if isinstance(settings, BurstSettings):
         raise UsageError(
-            f"Clips serve pairs and single frames, not {recipe.task}.",
+            f"Clips serve pairs, single frames and films, not {recipe.task}.",
             "Give single photographs instead.",
         )
-    length = _stretch(settings, min(len(clip.later) for clip in chosen) + 1, dice)
+    there = min(len(clip.later) for clip in chosen) + 1
+    if isinstance(settings, VideoSettings):
+        numbers = draw_exposures(settings, frames, there, dice)
+    else:
+        numbers = list(range(_stretch(settings, there, dice)))
     side = clip_side(settings)
     stacks = []
     for clip in chosen:
         top = dice.randint(0, clip.pixels.shape[0] - side)
         left = dice.randint(0, clip.pixels.shape[1] - side)
         turn = dice.randrange(8)
-        cut = [clip.frame(n)[top : top + side, left : left + side] for n in range(length)]
-        frames = np.stack(cut)
-        frames = np.rot90(frames, turn % 4, (1, 2))
-        stacks.append(frames[:, :, ::-1] if turn >= 4 else frames)
+        cut = [clip.frame(n)[top : top + side, left : left + side] for n in numbers]
+        stack = np.rot90(np.stack(cut), turn % 4, (1, 2))
+        stacks.append(stack[:, :, ::-1] if turn >= 4 else stack)
     codes = torch.from_numpy(np.stack(stacks)).to(device)
     light = to_light(codes.flatten(0, 1)).view(len(chosen), -1, 3, side, side)
     generator = torch.Generator(device).manual_seed(dice.getrandbits(48))
     if isinstance(settings, PairSettings):
         return pairs_of_clips(light, settings, generator)
+    if isinstance(settings, VideoSettings):
+        return align_clips(clips_of_clips(light, frames, settings, generator), settings)
     return singles_of_clips(light, settings, generator)
 
 
@@ -186,9 +204,11 @@ def _stretch(settings: PairSettings | SingleSettings, there: int, dice: random.R
 def degrade(
     light: Tensor, settings: Settings, generator: torch.Generator, frames: int
 ) -> SyntheticBurst:
-    """Make bursts, pairs or single frames of photographs; arguments as `synthesize`."""
+    """Make bursts, pairs, single frames or clips of photographs; arguments as `synthesize`."""
     if isinstance(settings, SingleSettings):
         return synthesize_singles(light, settings, generator)
+    if isinstance(settings, VideoSettings):
+        return align_clips(film_clips(light, settings, generator, frames), settings)
     if isinstance(settings, PairSettings):
         return synthesize_pairs(light, settings, generator, frames)
     return synthesize(light, settings, generator, frames)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -31,6 +32,7 @@ from burstfix.train.data import draw_batch, least_side, split_photos
 from burstfix.train.export import export_weights
 from burstfix.train.fixed_pairs import fixed_pairs
 from burstfix.train.fixed_singles import fixed_singles
+from burstfix.train.fixed_videos import fixed_videos
 from burstfix.train.guard import Guard
 from burstfix.train.log import Log, Report
 from burstfix.train.optimisers import make_optimiser
@@ -121,6 +123,7 @@ def _fixed(recipe: Recipe, photos: Sequence[Photo], device: torch.device) -> lis
         "burst": fixed_bursts,
         "pair": fixed_pairs,
         "single": fixed_singles,
+        "video": partial(fixed_videos, alignment=recipe.data.get("alignment", "flow")),
     }
     make = makers[recipe.task]
     crop = recipe.stages[-1].crop
