@@ -12,14 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from burstfix.backends.base import Contract
+from burstfix.backends.base import Contract, film_descriptor
 from burstfix.color import SRGB, encode, luminance
 from burstfix.errors import UsageError
 from burstfix.frame import Box
 from burstfix.io.photos import Photo, photo_of
 from burstfix.io.video import BrokenClip
 from burstfix.restore.film import Film, StillsFilm, ahead, open_film
-from burstfix.restore.video import describe
 from burstfix.restore.window import (
     MOST_FRAMES,
     Moment,
@@ -206,4 +205,4 @@ def _stack(crops: list[tuple[Tensor, Tensor]], contract: Contract) -> Triples:
         )
     bursts, seen = (torch.stack(parts) for parts in zip(*crops, strict=True))
     assert contract.frames is not None
-    return Triples(bursts, seen, describe(contract.frames))
+    return Triples(bursts, seen, film_descriptor(contract.frames))
