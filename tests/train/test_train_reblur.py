@@ -221,16 +221,18 @@ def test_the_loss_changes_neighbours_only_through_the_flow(
     assert bool(bursts.grad[:, 2, 1].abs().max() > 0) is through_flow
 
 
+@pytest.mark.parametrize("frames", [1, 5])
 def test_made_samples_are_the_same_for_the_same_step_and_fit_the_network(
-    shared_photos: list[Photo],
+    shared_photos: list[Photo], frames: int
 ) -> None:
     large = [
         Photo(photo.name[:4], photo.pixels.repeat(2, 0).repeat(2, 1), 5.0)
         for photo in shared_photos
     ]
-    made = make_supervision(large, Sharpener().contract, device=CPU, crop=64, samples=2)
+    contract = Contract(tasks=("video",), frames=frames, alignment="flow")
+    made = make_supervision(large, contract, device=CPU, samples=2)
     one, again, other = made.draw(1), made.draw(1), made.draw(2)
-    assert one.frames.shape == (2, 1, 3, 64, 64)
+    assert one.frames.shape == (2, frames, 3, 128, 128)
     torch.testing.assert_close(one.frames, again.frames, rtol=0, atol=0)
     assert not torch.equal(one.frames, other.frames)
 

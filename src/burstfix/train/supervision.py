@@ -14,6 +14,7 @@ from burstfix.train.reblur import Supervision
 from burstfix.train.validate import on_device
 
 CROPS = (128, 64)  # sides of samples [px], by the photographs' size
+_FRAMES = 5  # of a film that a network gets which takes any number
 _FIXED = 4  # batches that restoration must not become worse on
 
 
@@ -56,17 +57,26 @@ def sample_sides(contract: Contract, task: TaskName | None = None) -> tuple[int,
 
 def _recipe(contract: Contract, crop: int, samples: int, task: TaskName | None) -> Recipe:
     """Return a recipe that draws samples for a network; see `make_supervision`."""
-    if contract.frames not in (None, 1):
-        raise UsageError(
-            f"This network takes {contract.frames} frames, for which no samples can be made.",
-            "Tune a network that takes one frame, or any number.",
-        )
+    task = task or ("single" if contract.frames == 1 else "video")
+    if task == "single":
+        if contract.frames not in (None, 1):
+            raise UsageError(
+                f"Samples of single frames do not fit a network that takes {contract.frames}.",
+                "Take samples of films.",
+            )
+        frames, named = 1, {}
+    else:
+        frames = contract.frames or _FRAMES
+        # What networks for bursts say of alignment holds for photographs; films get flow.
+        named = {"alignment": "flow" if "burst" in contract.tasks else contract.alignment}
     return Recipe(
-        task=task or "single",
-        lengths=(1,),
+        task=task,
+        network=named,
+        lengths=(frames,),
         bursts=samples,
-        stages=(Stage(crop=crop, frames=samples),),
+        stages=(Stage(crop=crop, frames=samples * frames),),
         validation_share=8,
+        data=named,
     )
 
 
