@@ -1,4 +1,4 @@
-"""Crops of real bursts and pairs at 100 %: `docs/gallery/*.jpg`, shown in `docs/gallery.md`.
+"""Crops of real photographs at 100 %: `docs/gallery/*.jpg`, shown in `docs/gallery.md`.
 
 Every picture is made by the command that stands in `docs/gallery.md`; this script runs those
 commands and cuts the crops. Look at them after every change of weights.
@@ -64,6 +64,13 @@ PAIRS = (
     PairExhibit("pair-corridor", "phone/noisy_1.jpg", "phone/blurred_1.jpg", ((0, 80),)),
     PairExhibit("pair-indoors", "indoors/short_1.jpg", "indoors/long_1.jpg", ((1560, 880),)),
 )
+SINGLES = {  # (x, y) of the top left of each crop
+    "summerhouse.jpg": (340, 290),
+    "boat.jpg": (640, 330),
+    "las_vegas_saturated.png": (300, 200),
+    "lyndsey.png": (330, 260),
+    "toy.png": (240, 240),
+}
 EXHIBITS = (
     Exhibit("still-life", None, ((560, 430), (430, 160))),
     Exhibit("tequila", "reference-results/out_fba.jpg", ((680, 380), (430, 1040))),
@@ -73,7 +80,7 @@ EXHIBITS = (
 
 
 def main() -> None:
-    """Restore every burst and every pair by every backend and write one picture of crops each."""
+    """Restore what is there by every backend and write pictures of crops."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "bursts", type=Path, nargs="?", help="folder that holds the bursts' folders"
@@ -81,6 +88,8 @@ def main() -> None:
     parser.add_argument("--backends", nargs="+", default=["fba", "set"])
     parser.add_argument("--pairs", type=Path, help="folder that holds the pairs' folders")
     parser.add_argument("--pair-backends", nargs="+", default=["set"])
+    parser.add_argument("--singles", type=Path, help="folder of shaken photographs")
+    parser.add_argument("--single-backends", nargs="+", default=["set", "multiscale"])
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/gallery"))
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
@@ -93,6 +102,9 @@ def main() -> None:
     for pair in PAIRS if arguments.pairs else ():
         sheet = show_pair(arguments.pairs, pair, arguments.pair_backends)
         write(arguments.output / f"{pair.name}.jpg", sheet)
+    if arguments.singles:
+        sheet = show_singles(arguments.singles, arguments.single_backends)
+        write(arguments.output / "single.jpg", sheet)
 
 
 def write(path: Path, sheet: Picture) -> None:
@@ -115,6 +127,21 @@ def show_pair(folder: Path, pair: PairExhibit, backends: Sequence[str]) -> Pictu
     gain = next(frame["gain"] for frame in report["frames"] if frame["kind"] == "noisy")
     pictures[0] = lift(pictures[0], gain)
     rows = [beside([cut(picture, corner) for picture in pictures]) for corner in pair.corners]
+    return np.concatenate(rows, axis=0)
+
+
+def show_singles(folder: Path, backends: Sequence[str]) -> Picture:
+    """Lay out crops: one row a photograph; as it is, then by our backends."""
+    rows = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, corner in SINGLES.items():
+            pictures = [read(folder / name)]
+            for backend in backends:
+                output = Path(scratch) / f"{backend}.png"
+                command = ["single", str(folder / name), "-o", str(output), "--backend", backend]
+                run([*command, "--on-exists", "overwrite"])
+                pictures.append(read(output))
+            rows.append(beside([cut(picture, corner) for picture in pictures]))
     return np.concatenate(rows, axis=0)
 
 
