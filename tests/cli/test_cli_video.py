@@ -79,7 +79,13 @@ def test_a_killed_run_goes_on_with_resume_and_leaves_the_same_frames(
 def test_ctrl_c_leaves_no_half_film_and_says_how_to_go_on(film: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.mp4"
     command = [*COMMAND, str(film), "-b", "mean", "--segment", "4", "-o", str(output)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Where tests run in the background, children inherit an interrupt that is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    )
     until = time.monotonic() + 60
     while time.monotonic() < until and not list(tmp_path.glob("out.mp4.*/*.part")):
         time.sleep(0.01)
