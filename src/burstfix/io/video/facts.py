@@ -95,7 +95,7 @@ def info_of(path: Path, stream: VideoStream, first: VideoFrame) -> ClipInfo:
 
 
 def _side_data(frame: VideoFrame, name: str) -> SideData | None:
-    data: Any = frame.side_data  # the stubs know motion vectors alone
+    data: Any = frame.side_data  # its annotations know motion vectors alone
     every = (data[number] for number in range(len(data)))
     return next((one for one in every if one.type.name == name), None)
 
