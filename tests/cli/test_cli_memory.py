@@ -11,7 +11,7 @@ import pytest
 SCRIPT = """
 import os, resource, sys
 from burstfix.cli.memory import tune
-tune(sys.argv[1])
+tune(sys.argv[1], film=len(sys.argv) > 2)
 import torch
 pieces = [torch.ones(1 << 21) for _ in range(32)]
 del pieces[0]  # untuned, glibc learns here to keep pieces of this size
@@ -28,10 +28,10 @@ with open("/proc/self/statm") as file:
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc alone is tuned")
 
 
-def measure(backend: str) -> tuple[int, int]:
+def measure(*asked: str) -> tuple[int, int]:
     """Return how many bytes are held, and how many page faults there were."""
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, backend],
+        [sys.executable, "-c", SCRIPT, *asked],
         capture_output=True,
         text=True,
         check=True,
@@ -48,3 +48,7 @@ def test_pieces_that_are_not_used_any_more_are_handed_back() -> None:
 def test_memory_that_is_kept_costs_no_page_faults_again() -> None:
     pages = 32 * (8 << 20) // os.sysconf("SC_PAGE_SIZE")
     assert measure("set")[1] < pages / 2  # aligned pieces fit into most of the holes
+
+
+def test_films_hand_pieces_back_with_backends_that_are_else_left_alone() -> None:
+    assert measure("mean")[0] - measure("mean", "film")[0] > 100 << 20

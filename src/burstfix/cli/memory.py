@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -3, -4, -8  # glibc's malloc.h
 _LARGE_BYTES = 4 << 20  # from here on pieces are handed back
+_FILM_BYTES = 1 << 20  # likewise for films: planes and flows of a frame are smaller than tiles
 _SPARE_BYTES = 64 << 20  # of smaller pieces may be kept; by default, glibc would keep next to none
 _NEVER = (1 << 31) - 1  # bytes: the most that mallopt can be told
 
@@ -22,9 +23,15 @@ _LEFT_ALONE = frozenset({"fba", "mean"})
 _KEEPING = frozenset({"set"})
 
 
-def tune(backend: str) -> None:
-    """Tell glibc what suits a backend, unless the user has; to be called before torch is loaded."""
-    if sys.platform != "linux" or backend in _LEFT_ALONE:
+def tune(backend: str, *, film: bool = False) -> None:
+    """Tell glibc what suits a backend, unless the user has; to be called before torch is loaded.
+
+    Args:
+        backend: its name.
+        film: whether frame after frame is restored. Pieces then come and go by thousands, in
+            several threads, and what glibc keeps in their heaps would grow from frame to frame.
+    """
+    if sys.platform != "linux" or (backend in _LEFT_ALONE and not film):
         return
     own = {"GLIBC_TUNABLES", "MALLOC_MMAP_THRESHOLD_", "MALLOC_ARENA_MAX"} & os.environ.keys()
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
@@ -32,8 +39,11 @@ def tune(backend: str) -> None:
         return
     if backend in _KEEPING:
         _keep(mallopt)
+    elif film:
+        mallopt(_M_ARENA_MAX, 1)
+        _hand_back(mallopt, _FILM_BYTES)
     else:
-        _hand_back(mallopt)
+        _hand_back(mallopt, _LARGE_BYTES)
 
 
 def _keep(mallopt: Callable[[int, int], int]) -> None:
@@ -43,8 +53,8 @@ def _keep(mallopt: Callable[[int, int], int]) -> None:
     mallopt(_M_TRIM_THRESHOLD, _NEVER)
 
 
-def _hand_back(mallopt: Callable[[int, int], int]) -> None:
+def _hand_back(mallopt: Callable[[int, int], int], least: int) -> None:
     """Hand large pieces back whole, and take them as large pages, which cost fewer faults."""
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # read by torch
-    mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+    mallopt(_M_MMAP_THRESHOLD, least)
     mallopt(_M_TRIM_THRESHOLD, _SPARE_BYTES)

@@ -124,7 +124,7 @@ def video(
 ) -> None:
     """Restore a film frame by frame, each from its neighbours; sound and timing stay."""
     del debug  # read where errors are caught
-    tune(backend)
+    tune(backend, film=True)
     from burstfix.cli.console import Terminal
     from burstfix.restore.film import find_film
     from burstfix.restore.video import plan_video, restore_video
