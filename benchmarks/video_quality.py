@@ -1,28 +1,28 @@
 """Quality of films: a high-speed film averaged and restored; and made clips with known truth."""
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import torch
 from common import print_table, write_result
 from torch import Tensor
 
-from burstfix import color, metrics, tiling, weights
-from burstfix.backends.base import Network, film_descriptor
+from burstfix import color, metrics, weights
+from burstfix.backends.base import Network
 from burstfix.io.decode import read_frame
 from burstfix.io.photos import read_photos
-from burstfix.restore.window import Moment, align_window, alignment_for, slide
+from burstfix.restore.window import alignment_for, restore_lights
 from burstfix.train.data import held_out
 from burstfix.train.evaluate import restore_each
+from burstfix.train.evaluate_singles import INPUT
+from burstfix.train.evaluate_videos import film_figures
 from burstfix.train.fixed_videos import fixed_videos
 from burstfix.train.validate import to_codes
 
-INPUT = "input"
 CPU = torch.device("cpu")
-Figures = dict[str, float]
 
 
 def main() -> None:
@@ -79,11 +79,12 @@ def _score_film(
     """
     starts = range(0, len(sharp) - moments + 1, moments)
     blurred = [_recorded(torch.stack(sharp[at : at + moments]).mean(dim=0)) for at in starts]
-    truths = [to_codes(sharp[at + moments // 2]) for at in starts]
-    rows = [{"film": name, "method": INPUT, **_figures(map(to_codes, blurred), truths)}]
-    for method, network in networks.items():
-        restored = (to_codes(light) for light in _restored(blurred, network))
-        rows.append({"film": name, "method": method, **_figures(restored, truths)})
+    truths = [sharp[at + moments // 2] for at in starts]
+    rows = []
+    for method, network in {INPUT: None, **networks}.items():
+        restored = restore_lights(blurred, network, device=CPU) if network else blurred
+        figures = asdict(film_figures(restored, truths))
+        rows.append({"film": name, "method": method, "frames": len(truths), **figures})
     return rows
 
 
@@ -91,38 +92,6 @@ def _recorded(light: Tensor) -> Tensor:
     """Round to 8 bits, as a film's frames are; linear light in and out, (3, H, W)."""
     codes = (to_codes(light) * 255).round() / 255
     return color.decode(codes, color.SRGB)
-
-
-def _restored(blurred: list[Tensor], network: Network) -> Iterator[Tensor]:
-    """Restore frame after frame as `burstfix video` does; linear light, (3, H, W)."""
-    contract = network.contract
-    moments = (Moment(light, number, 1) for number, light in enumerate(blurred))
-    for window in slide(moments, max(0, ((contract.frames or 5) - 1) // 2)):
-        burst = align_window(window, contract)
-        descriptor = film_descriptor(burst.frames)
-        yield tiling.run_whole(network, burst, descriptor=descriptor, device=CPU)
-
-
-def _figures(pictures: Iterator[Tensor], truths: list[Tensor]) -> Figures:
-    """Score a film: means of PSNR [dB] and SSIM; and flicker, in codes of 0 to 255.
-
-    Flicker is the mean absolute change of the error from each frame to the next.
-    """
-    psnrs, ssims, flickers = list[float](), list[float](), list[float]()
-    before: Tensor | None = None
-    for picture, truth in zip(pictures, truths, strict=True):
-        psnrs.append(float(metrics.psnr(picture[None], truth[None])))
-        ssims.append(float(metrics.ssim(picture[None], truth[None])))
-        error = picture - truth
-        if before is not None:
-            flickers.append(255 * float((error - before).abs().mean()))
-        before = error
-    return {
-        "frames": len(psnrs),
-        "psnr": fmean(psnrs),
-        "ssim": fmean(ssims),
-        "flicker": fmean(flickers) if flickers else 0.0,
-    }
 
 
 def _score_clips(source: Path, networks: Mapping[str, Network], count: int) -> list[dict[str, Any]]:

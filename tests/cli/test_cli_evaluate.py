@@ -158,6 +158,30 @@ def test_single_frames_are_scored_beside_an_unsharp_mask_and_harm_to_clean_ones_
     assert set(found["below_input"]) == {"unsharp mask", "mine"}
 
 
+def test_films_are_scored_beside_the_mean_and_their_flicker_is_told(
+    photos: Path, small_weights: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "scores.json"
+    asked = ("--task", "video", "--data", photos, "--weights", small_weights)
+    done = burstfix(
+        *(*asked, "--count", 1, "--crop", 32, "--device", "cpu"),
+        *("--case", "small shake,moving", "--noise", "low", "--json", target, "--verbose"),
+    )
+    assert done.returncode == 0, done.stderr
+    rows = ("input", "mean", "mine")
+    assert all(f"│ {row}" in done.stdout for row in rows)
+    assert "2 films of 7 frames" in done.stdout
+    assert "flicker" in done.stdout
+    scores = json.loads(target.read_text())["scores"]
+    assert {(s["method"], s["case"]) for s in scores} == {
+        (row, case) for row in rows for case in ("small shake", "moving")
+    }
+    assert all(score["flicker"] > 0 for score in scores)
+    refused = burstfix(*asked, "--blur", "hard")
+    assert refused.returncode == 2
+    assert "large shake" in refused.stderr
+
+
 def test_options_that_say_nothing_of_single_frames_are_refused(
     photos: Path, small_weights: Path
 ) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from burstfix.color import encode
 from burstfix.io.decode import read_frame
+from burstfix.io.video import open_clip
 from burstfix.metrics import psnr
 
 
@@ -100,3 +101,30 @@ def test_a_made_single_frame_comes_with_its_truth_and_how_it_was_shaken(tmp_path
     again = burstfix("synth", "single", photo, "-o", folder)
     assert again.returncode == 7
     assert "shaken.dng" in again.stderr
+
+
+def test_a_made_film_comes_as_pictures_or_as_a_file_with_the_truth_of_each_frame(
+    tmp_path: Path,
+) -> None:
+    photo = tmp_path / "photo.png"
+    Image.fromarray(np.round(scene(180, 200) * 255).astype(np.uint8)).save(photo)
+    folders = {kind: tmp_path / kind for kind in ("png", "mov")}
+    for kind, folder in folders.items():
+        made = burstfix("synth", "video", photo, "-o", folder, "-f", 3, "--kind", kind)
+        assert made.returncode == 0, made.stderr
+    record = json.loads((folders["png"] / "truth" / "film.json").read_text())
+    assert len(record["extents_px"]) == 3
+    frames, truths = (
+        [read_frame(folder / f"{number:04}.png").whole() for number in (1, 2, 3)]
+        for folder in (folders["png"], folders["png"] / "truth")
+    )
+    with open_clip(folders["mov"] / "film.mov") as clip:
+        filmed = [clip.light(picture) for picture in clip.pictures()]
+        assert clip.info.rate == record["frames_per_s"] == 30
+    for frame, light, truth in zip(frames, filmed, truths, strict=True):
+        assert list(frame.shape[1:]) == record["size"]
+        assert psnr(frame, light) > 30
+        assert psnr(frame, truth) > 15
+    again = burstfix("synth", "video", photo, "-o", folders["mov"])
+    assert again.returncode == 7
+    assert "film.mov" in again.stderr

@@ -8,6 +8,7 @@ import typer
 
 from burstfix.cli.evaluate_pair import pair_conditions, score_pairs
 from burstfix.cli.evaluate_single import score_singles, single_conditions
+from burstfix.cli.evaluate_video import score_videos, video_conditions
 from burstfix.cli.scoring import (
     check_crop,
     choose_photos,
@@ -19,7 +20,7 @@ from burstfix.cli.scoring import (
 from burstfix.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import torch
 
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
     from burstfix.train.evaluate import Conditions, Score
     from burstfix.train.evaluate_pairs import PairConditions
     from burstfix.train.evaluate_singles import SingleConditions
+    from burstfix.train.evaluate_videos import VideoConditions
 
-    AnyConditions = Conditions | PairConditions | SingleConditions
+    AnyConditions = Conditions | PairConditions | SingleConditions | VideoConditions
 
 EXAMPLES = """\b
 Examples:
@@ -40,6 +42,7 @@ Examples:
   burstfix evaluate --data holiday/ --all --case plain,ruined,moving
   burstfix evaluate --data photos/ --task pair --case plain,moving,stranger
   burstfix evaluate --data photos/ --task single --case "small shake,clean"
+  burstfix evaluate --data photos/ --task video --backend set,deblurgan
 """
 LONGEST = 64  # frames
 
@@ -50,6 +53,7 @@ class Task(StrEnum):
     BURST = "burst"
     PAIR = "pair"
     SINGLE = "single"
+    VIDEO = "video"
 
 
 def evaluate(
@@ -75,7 +79,9 @@ def evaluate(
     ] = False,
     task: Annotated[
         Task,
-        typer.Option("--task", help="What to score: bursts, noisy and blurry pairs, one frame."),
+        typer.Option(
+            "--task", help="What to score: bursts, noisy and blurry pairs, one frame, films."
+        ),
     ] = Task.BURST,
     frames: Annotated[
         str, typer.Option("--frames", "-f", help="How many, as 1,2,4,8: the first of one burst.")
@@ -84,15 +90,14 @@ def evaluate(
         str | None,
         typer.Option(
             "--case",
-            help="plain, ruined, moving; of pairs plain, moving, stranger; of one frame small "
-            "shake, large shake, moving, defocus, noise, clean. [default: plain; of one frame all]",
+            help="plain, ruined, moving; of pairs plain, moving, stranger; of films small shake, "
+            "large shake, moving; of one frame these, defocus, noise, clean. [default: plain; of "
+            "films and one frame all]",
         ),
     ] = None,
     noise: Annotated[
         str | None,
-        typer.Option(
-            "--noise", help="Some of low,medium,high; pairs and one frame have no medium."
-        ),
+        typer.Option("--noise", help="Some of low,medium,high; bursts alone have medium."),
     ] = None,
     blur: Annotated[
         str | None,
@@ -112,6 +117,7 @@ def evaluate(
 
     With --task pair: on made pairs, beside the frames and what `set` makes of either alone. With
     --task single: on made single frames, beside an unsharp mask; of clean ones it tells the harm.
+    With --task video: on made films of seven frames, beside mean; also how much errors flicker.
     """
     del debug  # read by `main`
     from burstfix import device as devices
@@ -125,6 +131,8 @@ def evaluate(
         conditions = pair_conditions(case, noise, blur, count=count, crop=crop)
     elif task is Task.SINGLE:
         conditions = single_conditions(case, noise, blur, count=count, crop=crop)
+    elif task is Task.VIDEO:
+        conditions = video_conditions(case, noise, blur, count=count, crop=crop)
     else:
         conditions = _conditions(frames, case, noise, blur, count=count, crop=crop)
     if json and json != "-":
@@ -189,21 +197,24 @@ def _score_bursts(
     }
 
 
-_SCORING: dict[Task, "Callable[..., tuple[list[Score], dict[str, Any]]]"] = {
+_SCORING: dict[Task, "Callable[..., tuple[Sequence[Score], dict[str, Any]]]"] = {
     Task.BURST: _score_bursts,
     Task.PAIR: score_pairs,
     Task.SINGLE: score_singles,
+    Task.VIDEO: score_videos,
 }
 
 
 def _show(
-    scores: "list[Score]", findings: "Mapping[str, Any]", task: Task, *, verbose: bool
+    scores: "Sequence[Score]", findings: "Mapping[str, Any]", task: Task, *, verbose: bool
 ) -> None:
     """Print tables and what follows from them on stdout."""
     from burstfix.cli import tables
 
     if task is Task.SINGLE:
         tables.show_singles(scores, findings.get("harm", []), every=verbose)
+    elif task is Task.VIDEO:
+        tables.show_videos(scores, every=verbose)
     elif task is Task.PAIR:
         tables.show_pairs(scores, every=verbose)
     else:
@@ -211,7 +222,7 @@ def _show(
 
 
 def _document(
-    scores: "list[Score]",
+    scores: "Sequence[Score]",
     measured: "Measured",
     conditions: "AnyConditions",
     photos: "list[Photo]",

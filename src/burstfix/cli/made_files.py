@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
     from burstfix.frame import Curve, Metadata
     from burstfix.synth.render_pair import RenderedPair
     from burstfix.synth.render_single import RenderedSingle
+    from burstfix.synth.render_video import RenderedVideo
 
 
 def write_png(light: "Tensor", path: Path, metadata: "Metadata", curve: "Curve") -> None:
@@ -69,6 +70,59 @@ def write_single(rendered: "RenderedSingle", path: Path) -> None:
         "way_of_the_middle_px": rendered.way().tolist(),
     }
     write_record(record, truth_path(path).with_suffix(".json"))
+
+
+def write_video(
+    rendered: "RenderedVideo", folder: Path, *, film: bool, report: "Callable[[], None]"
+) -> None:
+    """Write a film, as one file or as pictures; the truth of each frame; and how it was made.
+
+    Args:
+        rendered: the film.
+        folder: where it goes.
+        film: whether to write `film.mov`; else a PNG file a frame.
+        report: called after each frame.
+    """
+    from burstfix import color
+    from burstfix.frame import Metadata
+    from burstfix.synth.render_video import RATE
+
+    if film:
+        _write_mov(rendered, folder / "film.mov")
+    for index in range(rendered.frames):
+        path = folder / f"{index + 1:04}.png"
+        if not film:
+            metadata = _taken(rendered.exposure / RATE, 1000 * index // RATE)
+            write_png(rendered.linear(index), path, metadata, color.SRGB)
+        write_png(rendered.truth(index), truth_path(path), Metadata(), color.SRGB)
+        report()
+    record = {
+        "size": rendered.size,
+        "frames_per_s": RATE,
+        "exposure": rendered.exposure,
+        "noise_sigma": rendered.sigma,
+        "extents_px": [round(extent, 2) for extent in rendered.extents_px()],
+    }
+    write_record(record, folder / "truth" / "film.json")
+
+
+def _write_mov(rendered: "RenderedVideo", path: Path) -> None:
+    """Encode a film as H.264."""
+    from fractions import Fraction
+
+    from burstfix.io.atomic import replacing
+    from burstfix.io.video import choose_encoding
+    from burstfix.io.video.encode import SegmentWriter
+    from burstfix.restore.film import pictures_info
+    from burstfix.synth.render_video import RATE
+
+    info = pictures_info(path, rendered.size, rendered.frames, Fraction(RATE))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, replace=False) as file:
+        writer = SegmentWriter(file, choose_encoding(path, info), 0)
+        for index in range(rendered.frames):
+            writer.put(rendered.linear(index), index, 1)
+        writer.close()
 
 
 def write_record(record: "Mapping[str, Any]", path: Path) -> None:

@@ -31,6 +31,12 @@ Examples:
   burstfix synth single photo.jpg -o street/ --blur large --noise high
   burstfix single street/shaken.dng -o street.png
 """
+VIDEO_EXAMPLES = """\b
+Examples:
+  burstfix synth video photo.jpg -o clip/ --blur large
+  burstfix synth video photo.jpg -o clip/ --kind mov --frames 60 --moving
+  burstfix video clip/ -o sharp.mp4
+"""
 SHEET_EXAMPLES = """\b
 Examples:
   burstfix synth sheet --data photos/ -o sheet.png
@@ -71,7 +77,7 @@ class PairBlur(StrEnum):
 
 
 class SingleNoise(StrEnum):
-    """Standard deviation of the noise: 0.0005, 0.005, 0.03 of saturation."""
+    """Standard deviation of the noise: next to none, 0.005, 0.03 of saturation; of films too."""
 
     NONE = "none"
     LOW = "low"
@@ -91,6 +97,21 @@ class Kind(StrEnum):
 
     DNG = "dng"
     PNG = "png"
+
+
+class FilmKind(StrEnum):
+    """What a film is written as."""
+
+    PNG = "png"
+    MOV = "mov"
+
+
+class VideoBlur(StrEnum):
+    """How far shake spreads a point in a frame, on average: not at all, 2-6, 10-20 px."""
+
+    NONE = "none"
+    SMALL = "small"
+    LARGE = "large"
 
 
 @app.callback()
@@ -221,6 +242,52 @@ def single(
         write_single(rendered, path)
         terminal.step()
     terminal.say(f"Wrote {path}, and to {output / 'truth'} what it hides.")
+
+
+@app.command(epilog=VIDEO_EXAMPLES, no_args_is_help=True)
+def video(
+    photo: Annotated[Path, typer.Argument(help="A sharp photograph.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the film.", show_default=False)
+    ],
+    frames: Annotated[int, typer.Option("--frames", "-f", min=1, max=600)] = 24,
+    noise: Annotated[SingleNoise, typer.Option("--noise")] = SingleNoise.LOW,
+    blur: Annotated[VideoBlur, typer.Option("--blur")] = VideoBlur.SMALL,
+    exposure: Annotated[
+        float, typer.Option(min=0.05, max=1, help="Share of the time that the shutter is open.")
+    ] = 0.5,
+    moving: Annotated[bool, typer.Option("--moving", help="Let a thing cross the scene.")] = False,
+    kind: Annotated[
+        FilmKind, typer.Option("--kind", help="A 16-bit PNG a frame, or one H.264 film.")
+    ] = FilmKind.PNG,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Film a photograph by hand, 30 frames a second; the truth of each frame in truth/."""
+    del debug  # read by `main`
+    from burstfix.cli.console import Terminal
+    from burstfix.cli.made_files import write_video
+    from burstfix.io.decode import read_frame
+    from burstfix.synth.render_video import render_video
+
+    terminal = Terminal(quiet=quiet)
+    for name in ("film.mov", "0001.png"):
+        if (output / name).exists():
+            raise OutputError(f"{output / name} exists already.", "Name an empty folder with -o.")
+    rendered = render_video(
+        read_frame(photo).whole(),
+        frames=frames,
+        noise=noise.value,
+        blur=blur.value,
+        exposure=exposure,
+        moving=moving,
+        seed=seed,
+    )
+    with terminal.progress():
+        terminal.stage("render", frames)
+        write_video(rendered, output, film=kind is FilmKind.MOV, report=terminal.step)
+    terminal.say(f"Wrote {frames} frames to {output}, and to {output / 'truth'} what each hides.")
 
 
 @app.command(epilog=SHEET_EXAMPLES, no_args_is_help=True)

@@ -1,12 +1,21 @@
 """Tables of figures, on stdout."""
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from burstfix.train.evaluate import BEST, REFERENCE, Score, below_reference, falls, table
+from burstfix.train.evaluate import (
+    BEST,
+    REFERENCE,
+    Metric,
+    Score,
+    below_reference,
+    falls,
+    table,
+)
 from burstfix.train.evaluate_pairs import NOISY, below_better_input
 from burstfix.train.evaluate_singles import INPUT, LEAST_HARM_DB, below_input
 
@@ -20,6 +29,7 @@ PAIR_KINDS = {
     "moving": "things move over each scene",
     "stranger": "the blurry frame shows another scene",
 }
+FLICKER = "flicker\n[codes]"  # the only figure of which less is better
 PIPE_WIDTH = 120  # characters of a line where stdout is no terminal
 
 
@@ -77,29 +87,60 @@ def show_singles(
     """
     console = _console()
     frames = sum(score.bursts for score in scores if score.method == INPUT)
-    cases = list(dict.fromkeys(score.case for score in scores))
-    rows = table(scores, "case")
-    columns = {
-        case.replace(" ", "\n"): {method: row[case] for method, row in rows.items()}
-        for case in cases
-    }
-    for what, title in (("psnr", "mean\nPSNR"), ("ssim", "\nSSIM")):
-        columns[title] = {m: row["1"] for m, row in table(scores, "length", what).items()}  # type: ignore[arg-type]
-    _print(console, f"PSNR [dB] of {frames} single frames", _grid(_methods(scores), columns))
+    _print(console, f"PSNR [dB] of {frames} single frames", _by_case(scores))
     if every:
         _print(console, "Every figure", _every(scores))
-    kinds = len({(score.case, score.noise) for score in scores})
-    for method, below in below_input(scores).items():
-        where = ", ".join(f"{score.case} ({score.noise} noise)" for score in below)
-        text = f"on {len(below)} of {kinds} kinds: {where}" if below else "nowhere"
-        line = f"Worse than the input by more than {LEAST_HARM_DB} dB: {method} {text}."
-        console.print(line, soft_wrap=True, markup=False)
+    _tell_below_input(console, scores)
     for each in harm:
         line = (
             f"{each['photographs']} clean photographs: {each['method']} changes them by "
             f"{each['mean_change']:+.2f} dB, at worst by {each['worst_change']:+.2f}; a photograph "
             f"as it is comes back at {each['likeness']:.1f} dB."
         )
+        console.print(line, soft_wrap=True, markup=False)
+
+
+def show_videos(scores: Sequence[Score], *, every: bool) -> None:
+    """Print how films were restored.
+
+    Args:
+        scores: of all methods, on the same films; with their flicker.
+        every: print each noise level of each case too.
+    """
+    console = _console()
+    some = [score for score in scores if score.method == INPUT]
+    films = sum(score.bursts for score in some)
+    title = f"PSNR [dB] of {films} films of {some[0].length} frames"
+    _print(console, title, _by_case(scores, flicker=True))
+    if every:
+        _print(console, "Every figure", _every(scores))
+    _tell_below_input(console, scores)
+
+
+def _by_case(scores: Sequence[Score], *, flicker: bool = False) -> Table:
+    """Lay out PSNR by case, and means."""
+    rows = table(scores, "case")
+    columns: dict[str, Mapping[str, float]] = {
+        case.replace(" ", "\n"): {method: row[case] for method, row in rows.items()}
+        for case in dict.fromkeys(score.case for score in scores)
+    }
+    means: list[tuple[Metric, str]] = [("psnr", "mean\nPSNR"), ("ssim", "\nSSIM")]
+    if flicker:
+        means.append(("flicker", FLICKER))
+    for what, title in means:
+        columns[title] = {
+            method: fmean(row.values()) for method, row in table(scores, "length", what).items()
+        }
+    return _grid(_methods(scores), columns)
+
+
+def _tell_below_input(console: Console, scores: Sequence[Score]) -> None:
+    """Print where methods are worse than what they were given."""
+    kinds = len({(score.case, score.noise) for score in scores})
+    for method, below in below_input(scores).items():
+        where = ", ".join(f"{score.case} ({score.noise} noise)" for score in below)
+        text = f"on {len(below)} of {kinds} kinds: {where}" if below else "nowhere"
+        line = f"Worse than the input by more than {LEAST_HARM_DB} dB: {method} {text}."
         console.print(line, soft_wrap=True, markup=False)
 
 
@@ -175,7 +216,8 @@ def _grid(methods: Sequence[str], columns: Mapping[str, Mapping[str, float]]) ->
         for name, column in columns.items():
             digits = 3 if "SSIM" in name else 2
             text = f"{column[method]:.{digits}f}"
-            cells.append(f"[bold]{text}[/bold]" if column[method] == max(column.values()) else text)
+            best = min(column.values()) if name == FLICKER else max(column.values())
+            cells.append(f"[bold]{text}[/bold]" if column[method] == best else text)
         grid.add_row(method, *cells)
     return grid
 

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 from burstfix.color import SRGB
 from burstfix.errors import InputError, UsageError
-from burstfix.frame import Curve, Frame, Metadata
+from burstfix.frame import Curve, Frame, Metadata, Size
 from burstfix.io.ahead import AheadReader, most_code_bytes
 from burstfix.io.decode import read_frame
 from burstfix.io.store import StoredCodes
@@ -168,24 +168,51 @@ def _is_picture(path: Path) -> bool:
 
 def _stills_info(paths: Sequence[Path], first: Frame, rate: Fraction) -> ClipInfo:
     pixels = first.pixels
-    deep = isinstance(pixels, StoredCodes) and pixels.bits > 8
-    notes = () if first.curve == SRGB else ("Films carry no colour profile: sRGB is written.",)
+    return pictures_info(
+        paths[0].parent,
+        first.size,
+        len(paths),
+        rate,
+        bits=10 if isinstance(pixels, StoredCodes) and pixels.bits > 8 else 8,
+        notes=() if first.curve == SRGB else ("Films carry no colour profile: sRGB is written.",),
+    )
+
+
+def pictures_info(
+    path: Path,
+    size: Size,
+    frames: int,
+    rate: Fraction,
+    *,
+    bits: int = 8,
+    notes: tuple[str, ...] = (),
+) -> ClipInfo:
+    """Tell what a film made of pictures is like: sRGB's colours and curve.
+
+    Args:
+        path: where the pictures are.
+        size: (height, width) of all.
+        frames: how many.
+        rate: in a second.
+        bits: of the film's codes.
+        notes: what of the pictures cannot be kept.
+    """
     return ClipInfo(
-        path=paths[0].parent,
-        size=first.size,
+        path=path,
+        size=size,
         clock=rate.numerator,
         rate=rate,
         codec="pictures",
         kind=PlaneFormat(
-            size=first.size,
+            size=size,
             chroma="420",
-            bits=10 if deep else 8,
+            bits=bits,
             full=False,
-            luma=luma_weights(_STILL_TAGS, first.size),
+            luma=luma_weights(_STILL_TAGS, size),
             curve=SRGB,
         ),
         tags=_STILL_TAGS,
-        frames=len(paths),
-        length_s=float(len(paths) / rate),
+        frames=frames,
+        length_s=float(frames / rate),
         notes=notes,
     )

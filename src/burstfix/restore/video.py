@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from burstfix import __version__, device, tiling
-from burstfix.backends.base import Network, film_descriptor
+from burstfix import __version__, device
+from burstfix.backends.base import Network
 from burstfix.errors import InputError, OutputError
 from burstfix.io.atomic import resolve_output
 from burstfix.io.video import BrokenClip, Encoding, choose_encoding
@@ -26,10 +25,9 @@ from burstfix.restore.steps import Keeper
 from burstfix.restore.video_options import VideoOptions
 from burstfix.restore.window import (
     Moment,
-    Window,
-    align_window,
     alignment_for,
     radius_for,
+    restore_window,
     slide,
 )
 
@@ -214,7 +212,14 @@ def _restored(
         if skip or (done.last is not None and moment.time <= done.last):
             skip = max(0, skip - 1)
             continue
-        light, neighbours = _restore_one(job, window)
+        light, neighbours = restore_window(
+            window,
+            job.network,
+            device=job.device,
+            precision=job.options.precision,
+            tile=job.options.tile,
+            memory=job.options.memory,
+        )
         used += neighbours
         report.frames += 1
         report.neighbours = used / (report.frames - done.frames)
@@ -222,22 +227,6 @@ def _restored(
         report.length_s = round((ends[0] - (job.start or info.start)) / info.clock, 6)
         job.recorder.step()
         yield moment, light
-
-
-def _restore_one(job: _Job, window: Window) -> tuple[Tensor, int]:
-    """Restore one frame; its light, (3, H, W), and from how many neighbours."""
-    burst = align_window(window, job.network.contract)
-    options = job.options
-    light = tiling.run_whole(
-        job.network,
-        burst,
-        descriptor=film_descriptor(burst.frames),
-        device=job.device,
-        precision=options.precision,
-        tile=options.tile,
-        memory=options.memory,
-    )
-    return light, sum(motion is not None for motion in burst.motions)
 
 
 def _until_break(moments: Iterator[Moment], broken: list[BrokenClip]) -> Iterator[Moment]:

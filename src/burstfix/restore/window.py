@@ -1,4 +1,4 @@
-"""A window that slides over a film: each frame with its neighbours, aligned to it."""
+"""A window that slides over a film: each frame with its neighbours, aligned and restored."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -6,8 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
+from burstfix import tiling
 from burstfix.align.cut import Thumbnail, is_cut, thumbnail
 from burstfix.align.flow import (
     Field,
@@ -21,8 +23,8 @@ from burstfix.align.flow import (
 )
 from burstfix.align.homography import reduction_for as reduction_for_homography
 from burstfix.align.plane import plane_motion
-from burstfix.backends.base import Alignment, Contract
-from burstfix.device import cores
+from burstfix.backends.base import Alignment, Contract, Network, film_descriptor
+from burstfix.device import Precision, cores
 from burstfix.frame import Size, TensorPixels
 from burstfix.io.store import reduced_luminance
 
@@ -142,6 +144,54 @@ def align_window(window: Window, contract: Contract) -> FlowBurst:
     views = [window.shot, *(shots[distance] or window.shot for distance in used)]
     usable = [motion if motion and motion.ok else None for motion in map(motions.get, used)]
     return FlowBurst([TensorPixels(view.moment.light) for view in views], usable)
+
+
+def restore_window(
+    window: Window,
+    network: Network,
+    *,
+    device: torch.device,
+    precision: Precision = "auto",
+    tile: int | None = None,
+    memory: int | None = None,
+) -> tuple[Tensor, int]:
+    """Restore a frame from its neighbours.
+
+    Args:
+        window: the frame and those around it.
+        network: what restores; moved to the device.
+        device: where to compute.
+        precision: as `tiling.run_tiled` takes it, and likewise all others.
+        tile: side of a tile [px].
+        memory: what tiles may take [bytes].
+
+    Returns:
+        Linear light, (3, H, W) float32 on the CPU; and from how many neighbours it was made.
+    """
+    burst = align_window(window, network.contract)
+    light = tiling.run_whole(
+        network,
+        burst,
+        descriptor=film_descriptor(burst.frames),
+        device=device,
+        precision=precision,
+        tile=tile,
+        memory=memory,
+    )
+    return light, sum(motion is not None for motion in burst.motions)
+
+
+def restore_lights(
+    frames: Iterable[Tensor],
+    network: Network,
+    *,
+    device: torch.device,
+    precision: Precision = "auto",
+) -> Iterator[Tensor]:
+    """Restore a film that is in memory, frame by frame; linear light, (3, H, W) each."""
+    moments = (Moment(light, number, 1) for number, light in enumerate(frames))
+    for window in slide(moments, radius_for(network.contract)):
+        yield restore_window(window, network, device=device, precision=precision)[0]
 
 
 def _motions(window: Window, alignment: Alignment) -> dict[int, Motion]:

@@ -86,6 +86,8 @@ class FilmedClips:
         there: which frames there are; (N, F) bool.
         edges: 1 where a frame lies within its picture; (N, F, 1, crop, crop).
         factors: what sides are divided by where flow is found; of each clip.
+        truths: what each frame's middle moment showed, coded and cut likewise; None where that
+            was not asked for; (N, F, 3, crop, crop).
     """
 
     frames: Tensor
@@ -94,10 +96,16 @@ class FilmedClips:
     there: Tensor
     edges: Tensor
     factors: list[int]
+    truths: Tensor | None = None
 
 
 def film_clips(
-    photos: Tensor, settings: VideoSettings, generator: torch.Generator, frames: int = 5
+    photos: Tensor,
+    settings: VideoSettings,
+    generator: torch.Generator,
+    frames: int = 5,
+    *,
+    every_truth: bool = False,
 ) -> FilmedClips:
     """Film photographs: a hand-held camera, depth and things that move, all at work in each frame.
 
@@ -112,6 +120,7 @@ def film_clips(
         settings: how strong and how frequent every degradation is.
         generator: draws everything; same device as `photos`.
         frames: of each clip, an odd number.
+        every_truth: whether to render `FilmedClips.truths`.
     """
     if frames % 2 == 0:
         raise ValueError(f"Of {frames} frames none is in the middle.")
@@ -140,7 +149,18 @@ def film_clips(
     sequence = _register(sequence, line, plan, settings)
     psfs = [still_psfs(sequence, moments, settings.psf_size) for moments in line.frames]
     light = expose(sequence, line)
-    return _finish(light, truth, torch.stack(psfs, dim=1), plan, settings, generator)
+    clips = _finish(light, truth, torch.stack(psfs, dim=1), plan, settings, generator)
+    return replace(clips, truths=_truths(sequence, line, plan, settings)) if every_truth else clips
+
+
+def _truths(sequence: Film, line: Timeline, plan: Plan, settings: VideoSettings) -> Tensor:
+    """Render what the middle moments showed, each where its frame's blur is centred."""
+    if settings.alignment != "none":  # frames lie where the middle one does, nearly
+        sequence = replace(sequence, rest=sequence.path)
+    inner = slice(settings.guard, settings.guard + settings.crop)
+    middles = (moments[len(moments) // 2] for moments in line.frames)
+    sharp = (sequence.frame(moment)[..., inner, inner].clamp(0, 1) for moment in middles)
+    return torch.stack([code_truth(light, plan) for light in sharp], dim=1)
 
 
 def clips_of_clips(
@@ -162,14 +182,14 @@ def clips_of_clips(
         raise ValueError(f"{clips.shape[1]} moments are not {frames} exposures with a middle.")
     plan = _draw(count, frames, settings, generator)
     clips = clips.view(count, frames, moments, *clips.shape[2:])
-    clips = clips[:, _in_order(frames)] * plan.brightness.view(-1, 1, 1, 1, 1, 1)
+    clips = clips[:, in_order(frames)] * plan.brightness.view(-1, 1, 1, 1, 1, 1)
     size = settings.psf_size
     psfs = torch.zeros(count, frames, size, size, device=clips.device)
     truth = clips[:, 0, moments // 2].clamp(0, 1)
     return _finish(clips.mean(dim=2), truth, psfs, plan, settings, generator)
 
 
-def _in_order(frames: int) -> list[int]:
+def in_order(frames: int) -> list[int]:
     """Return the places in the film of the frames of a clip: the middle one first."""
     middle = frames // 2
     return [middle, *range(middle), *range(middle + 1, frames)]
@@ -198,7 +218,7 @@ def _draw_timeline(
     span = 2 * half + 1
     duty = float(uniform((), settings.duty, generator))
     own = torch.arange(-half, half + 1.0, device=generator.device)
-    starts = [(place - frames // 2) * span / duty for place in _in_order(frames)]
+    starts = [(place - frames // 2) * span / duty for place in in_order(frames)]
     times = torch.cat([own + start for start in starts])
     ranges = tuple(range(n * span, (n + 1) * span) for n in range(frames))
     return Timeline(times=times, frames=ranges, shorts=0), duty
@@ -255,7 +275,7 @@ def _finish(
     inner = slice(settings.guard, settings.guard + settings.crop)
     edges = see(recorded[..., inner, inner], settings, plan, generator)
     dice = torch.rand(3, count, generator=generator, device=generator.device)
-    place = torch.tensor(_in_order(frames), device=generator.device) - frames // 2
+    place = torch.tensor(in_order(frames), device=generator.device) - frames // 2
     near = 1 + (frames // 2 * dice[1]).floor()  # the first neighbour that is missing
     side = torch.where(dice[2] < 0.5, -1, 1)
     gone = (place * side[:, None] >= near[:, None]) & (dice[0] < settings.missing_share)[:, None]

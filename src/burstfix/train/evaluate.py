@@ -27,7 +27,7 @@ from burstfix.train.validate import (
     to_codes,
 )
 
-Metric = Literal["psnr", "ssim", "shifted_psnr"]
+Metric = Literal["psnr", "ssim", "shifted_psnr", "flicker"]  # the last of films alone
 
 BEST = "best frame"  # picked knowing the truth: better than any user could
 REFERENCE = "reference"
