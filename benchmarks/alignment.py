@@ -40,6 +40,8 @@ Align = Callable[[Codes, Codes, Matrix], tuple[Matrix, float]]  # and seconds
 SIZE = (3072, 4096)
 MARGIN = 256  # pixels of the scene beyond the picture on each side
 TILE = 896  # side of a photograph in the mosaic
+DENSITY = 2  # canvas pixels along the side of a frame's: interpolating then bends no edge
+LENS = 1.0  # Gaussian that the scene is seen through, in canvas pixels
 FOCAL_LENGTH = 3500.0  # pixels
 NOISES = (0.01, 0.03, 0.1)
 BLURS = ("none", "mixed")
@@ -53,7 +55,7 @@ class Scene:
     """A scene and how the frames of a burst see it, the reference first.
 
     Args:
-        canvas: linear luminance; (H + 2 MARGIN, W + 2 MARGIN).
+        canvas: linear luminance; DENSITY times (H + 2 MARGIN, W + 2 MARGIN).
         views: scene_from_frame of each frame.
         psfs: how each frame was shaken; (s, s).
     """
@@ -69,10 +71,12 @@ class Scene:
     def views_of_light(self, blur: str) -> list[Light]:
         """Return what the frames see, without noise: linear light; (H, W) each."""
         seen = []
+        canvas = torch.from_numpy(self.canvas)[None]
+        middle = (DENSITY - 1) / 2
+        dense = np.array([[DENSITY, 0, middle], [0, DENSITY, middle], [0, 0, 1.0]])
         for view, psf in zip(self.views, self.psfs, strict=True):
             # OpenCV's warp rounds positions to 1/32 pixel: that moved corners by 0.005 pixel.
-            canvas = torch.from_numpy(self.canvas)[None]
-            light = sample(canvas, *project(view, Box.whole(SIZE)))[0].numpy()
+            light = sample(canvas, *project(dense @ view, Box.whole(SIZE)))[0].numpy()
             if blur == "mixed":
                 light = cv2.filter2D(light, -1, psf[::-1, ::-1], borderType=cv2.BORDER_REFLECT_101)
             seen.append(np.asarray(light, dtype=np.float32))
@@ -164,7 +168,9 @@ def make_scene(photos: dict[str, torch.Tensor], frames: int, seed: int) -> Scene
     extents = torch.empty(frames + 1).uniform_(*SHAKE, generator=generator)
     psfs = random_walk_psfs(extents, generator=generator, size=65)
     views = [_view(random, 0.02 if number == 0 else 1.0) for number in range(frames + 1)]
-    return Scene(mosaic[:height, :width].copy(), views, [psf.numpy() for psf in psfs])
+    canvas = mosaic[: height * DENSITY, : width * DENSITY]
+    canvas = np.asarray(cv2.GaussianBlur(canvas, (0, 0), LENS), dtype=np.float32)
+    return Scene(canvas, views, [psf.numpy() for psf in psfs])
 
 
 def _tile(photo: torch.Tensor, random: np.random.Generator) -> Light:
@@ -173,7 +179,7 @@ def _tile(photo: torch.Tensor, random: np.random.Generator) -> Light:
     side = min(light.shape)
     square = np.rot90(light[:side, :side], int(random.integers(4)))
     square = square[:, :: random.choice((-1, 1))]
-    size = (TILE, TILE)
+    size = (TILE * DENSITY, TILE * DENSITY)
     return np.asarray(cv2.resize(square, size, interpolation=cv2.INTER_CUBIC), dtype=np.float32)
 
 
