@@ -6,11 +6,13 @@ import torch
 from torch import Tensor
 
 from burstfix.backends.base import plain_descriptor
+from burstfix.backends.order import given_order
 from burstfix.backends.set import Config, SetNetwork
-from burstfix.backends.set.blocks import Meet
+from burstfix.backends.set.blocks import Meet, cropped
 from burstfix.backends.set.code import to_code, to_light
 from burstfix.backends.set.fusion import collapse, pyramid
 from burstfix.backends.set.network import hold_back
+from burstfix.frame import Box
 
 SMALL = Config(
     frame_widths=(8, 8, 12, 12),
@@ -153,9 +155,10 @@ def test_a_frame_alone_is_fused_as_copies_of_it_are() -> None:
     network = small_network()
     burst, _, _ = random_burst(1, (32, 48))
     seen = torch.ones(1, 1, 1, 32, 48)
-    levels = network.frame_net(burst, seen, plain_descriptor(1))
-    fused = network.fusion(burst, seen, levels)
-    weighed = network.fusion.pictures(burst, network.fusion.weigh(levels, seen))
+    order = given_order(burst)
+    levels = network.frame_net(burst, seen, plain_descriptor(1), order)
+    weighed = network.fusion.pictures(burst, network.fusion.weigh(levels, seen, order), order)
+    fused = network.fusion(burst, seen, levels, order)
     torch.testing.assert_close(fused, weighed, atol=1e-6, rtol=1e-5)
 
 
@@ -218,3 +221,23 @@ def test_the_default_network_is_small() -> None:
 
 def test_the_config_is_plain_data() -> None:
     assert Config(**dataclasses.asdict(SMALL)) == SMALL
+
+
+@pytest.mark.parametrize("restraint", [0.0, 0.01])
+def test_a_part_alone_is_what_the_whole_has_there(restraint: float) -> None:
+    network = small_network(config=dataclasses.replace(SMALL, restraint=restraint))
+    for frames in (1, 3):
+        burst, seen, _ = random_burst(frames, (96, 128))
+        descriptor, core = plain_descriptor(frames), Box(37, 16, 66, 95)
+        whole = restore(network, burst, seen, descriptor)
+        with torch.inference_mode():
+            part = network.forward_core(burst, seen, descriptor, core)
+        torch.testing.assert_close(part, cropped(whole, core), atol=1e-5, rtol=1e-5)
+
+
+def test_frames_one_by_one_give_what_all_at_once_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = small_network()
+    burst, seen, descriptor = random_burst(4, (48, 64))
+    at_once = restore(network, burst, seen, descriptor)
+    monkeypatch.setattr("burstfix.backends.set.blocks._AT_ONCE", 1)
+    torch.testing.assert_close(restore(network, burst, seen, descriptor), at_once)

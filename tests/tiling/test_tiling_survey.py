@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from burstfix.backends.base import Contract, Network, Survey, plain_descriptor
 from burstfix.errors import DeviceError
+from burstfix.frame import Box
 from burstfix.tiling import TensorSource, run_whole
 
 CPU = torch.device("cpu")
@@ -32,11 +33,11 @@ class Copy(Network):
         return blocks[:, 0, :, reach:-reach, reach:-reach]
 
     def forward_surveyed(
-        self, burst: Tensor, seen: Tensor, descriptor: Tensor, surveyed: Tensor
+        self, burst: Tensor, seen: Tensor, descriptor: Tensor, surveyed: Tensor, core: Box
     ) -> Tensor:
         del seen, descriptor
         assert surveyed.shape[-2:] == burst.shape[-2:]
-        return surveyed
+        return surveyed[..., core.top : core.bottom, core.left : core.right]
 
 
 class Overflowing(Copy):

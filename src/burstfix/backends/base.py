@@ -62,6 +62,7 @@ class Contract:
         working_bytes: memory that `forward` needs in fp32 at its peak, beyond its arguments, per
             input pixel and frame [bytes], measured; the automatic tile size rests on it, and on
             half precision needing half.
+        once_bytes: the same per input pixel, whatever the frames [bytes].
         survey: the first pass, if the network has one. Radius and halo are of the second then.
     """
 
@@ -75,6 +76,7 @@ class Contract:
     order_invariant: bool = False
     order_matters: bool = False
     working_bytes: int = 64
+    once_bytes: int = 0
     survey: Survey | None = None
 
 
@@ -145,18 +147,19 @@ class Network(nn.Module):
         raise NotImplementedError
 
     def forward_surveyed(
-        self, burst: Tensor, seen: Tensor, descriptor: Tensor, surveyed: Tensor
+        self, burst: Tensor, seen: Tensor, descriptor: Tensor, surveyed: Tensor, core: Box
     ) -> Tensor:
-        """Restore as `forward` does, with planes of the first pass: the second pass.
+        """Restore a part as `forward_core` does, with planes of the first pass: the second pass.
 
         Args:
             burst: as in `forward`.
             seen: as in `forward`.
             descriptor: as in `forward`.
             surveyed: what `survey` made, its cells faded into each other; (N, planes, H, W).
+            core: as in `forward_core`.
 
         Returns:
-            What `forward` returns.
+            What `forward_core` returns.
         """
         raise NotImplementedError
 
@@ -183,9 +186,8 @@ class Network(nn.Module):
         """
         coded = self.code(burst)
         if surveyed is not None:
-            result = self.forward_surveyed(coded, seen, descriptor, surveyed)
             core = core or Box.whole((burst.shape[-2], burst.shape[-1]))
-            result = result[..., core.top : core.bottom, core.left : core.right]
+            result = self.forward_surveyed(coded, seen, descriptor, surveyed, core)
         elif core is None:
             result = self(coded, seen, descriptor)
         else:

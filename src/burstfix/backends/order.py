@@ -28,6 +28,17 @@ def content_order(*parts: Tensor, first: int = 0) -> Tensor:
     return torch.cat([kept, order], dim=1)
 
 
+def given_order(burst: Tensor) -> Tensor:
+    """Return the order in which frames are; (N, F, ...) to (N, F) int64."""
+    return torch.arange(burst.shape[1], device=burst.device).expand(len(burst), -1)
+
+
+def positions(order: Tensor) -> Tensor:
+    """Return where frames lie once bursts and frames are one axis; (N, F) to (N * F,) int64."""
+    first = torch.arange(len(order), device=order.device) * order.shape[1]
+    return (order + first[:, None]).flatten()
+
+
 def take(frames: Tensor, order: Tensor) -> Tensor:
     """Put frames into an order; (N, F, ...) and (N, F) to (N, F, ...)."""
     row = torch.arange(len(frames), device=frames.device)[:, None]

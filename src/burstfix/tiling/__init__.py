@@ -182,14 +182,15 @@ def _auto_side(
     """Return the largest side whose tiles fit into the memory [px]."""
     coding = 12 if contract.coding == "display" else 0
     working = contract.working_bytes * dtype.itemsize // 4
+    once = contract.once_bytes * dtype.itemsize // 4  # bytes per pixel
     computing = LIGHT_BYTES + coding + working  # bytes per pixel and frame
     reading = 2 * LIGHT_BYTES  # the tile, and what the source returned or the next tile
     spare = memory * 2 // 3  # the rest is for what bands share
     if device.type == "cpu":
-        box = math.isqrt(spare // (frames * (reading + computing - LIGHT_BYTES)))
+        box = math.isqrt(spare // (frames * (reading + computing - LIGHT_BYTES) + once))
     else:
         there = devices.free_memory(device) // 2
-        box = math.isqrt(min(spare // (frames * reading), there // (frames * computing)))
+        box = math.isqrt(min(spare // (frames * reading), there // (frames * computing + once)))
     least = layout_for(contract, (1, 1), 1, halo)
     around = -(-(least.margin + least.blend) // contract.multiple_of)  # whole cells are read
     cells = max(0, box // contract.multiple_of - 2 * around)

@@ -102,7 +102,8 @@ class Reader:
     """Reads the tiles of a layout in their order.
 
     What the tile on the left has read already is copied from there, and what the band above has
-    read from a strip of rows, if the strip fits.
+    read from a strip of rows, if the strip fits. Tiles lie in two rooms by turns: one is computed
+    while the next is read, and pieces that come and go would leave gaps in the heap.
 
     Args:
         source: the burst.
@@ -116,9 +117,10 @@ class Reader:
         self.layout = layout
         self.keep = keep
         self.pinned = pinned
+        self.rooms: list[tuple[Tensor, Tensor]] = []
 
     def tiles(self) -> Iterator[Tile]:
-        """Yield the tiles, left to right, top to bottom; holds none of them."""
+        """Yield the tiles, left to right, top to bottom; each holds until the next but one."""
         bands = [[self._box(core) for core in band] for band in self.layout.bands()]
         rows = [(below[0].top, above[0].bottom) for above, below in pairwise(bands)]
         storage = self._make_strip(rows)
@@ -133,10 +135,9 @@ class Reader:
                     start = left.box.right if left else box.left
                     following.copy(box._replace(left=start), parts, box)
                 last = place + 1 == len(boxes)
-                left = None if last else _columns(parts, box, boxes[place + 1].left)
-                tile = [Tile(core, box, *parts)]
+                left = None if last or boxes[place + 1].left >= box.right else _Kept(box, parts)
+                yield Tile(core, box, *parts)
                 del parts
-                yield tile.pop()  # no reference stays here while the tile is computed
             strip = following
 
     def _box(self, core: Box) -> Box:
@@ -160,7 +161,7 @@ class Reader:
         inside = fresh.intersect(Box.whole(self.source.size))
         if inside == box and not self.pinned:
             return self.source.read(box)
-        tile = _Kept(box, self._empty(box, pinned=self.pinned))
+        tile = _Kept(box, self._room(box))
         if left:
             tile.copy(box, left.parts, left.box)
         if strip:
@@ -169,6 +170,21 @@ class Reader:
             tile.copy(box, self.source.read(inside), inside)
         self._pad(tile)
         return tile.parts
+
+    def _room(self, box: Box) -> tuple[Tensor, Tensor]:
+        """Take the room of the tile before the last; there is one more, to be read meanwhile."""
+        if len(self.rooms) < 2:
+            boxes = [self._box(core) for band in self.layout.bands() for core in band]
+            sides = [max(lengths) for lengths in zip(*(each.size for each in boxes), strict=True)]
+            self.rooms.append(self._empty(Box.whole((sides[0], sides[1])), pinned=self.pinned))
+        else:
+            self.rooms.reverse()
+        burst, seen = (part.flatten() for part in self.rooms[-1])
+        pixels = self.source.frames * box.size[0] * box.size[1]
+        return (
+            burst[: 3 * pixels].view(-1, 3, *box.size),
+            seen[:pixels].view(-1, 1, *box.size),
+        )
 
     def _empty(self, box: Box, *, pinned: bool) -> tuple[Tensor, Tensor]:
         burst, seen = (
@@ -195,15 +211,6 @@ def _strip(storage: tuple[Tensor, Tensor] | None, rows: tuple[int, int]) -> _Kep
         return None
     burst, seen = (part[..., : rows[1] - rows[0], :] for part in storage)
     return _Kept(Box(rows[0], 0, rows[1], burst.shape[-1]), (burst, seen))
-
-
-def _columns(parts: tuple[Tensor, Tensor], box: Box, start: int) -> _Kept | None:
-    """Keep a copy of a tile's columns from `start` on, which the next tile reads again."""
-    shared = Box(box.top, start, box.bottom, box.right)
-    if shared.empty:
-        return None
-    burst, seen = (part[_within(shared, box)].clone() for part in parts)
-    return _Kept(shared, (burst, seen))
 
 
 def _within(part: Box, whole: Box) -> tuple[EllipsisType, slice, slice]:

@@ -1,12 +1,17 @@
 """What all parts of `set` are made of: blocks, changes of scale, reductions over frames."""
 
 import math
+from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
+
+from burstfix.frame import Box
+
+_AT_ONCE = 1 << 17  # pixels of features: enough for a GPU to do, and few enough for CPU caches
 
 
 class Block(nn.Module):
@@ -108,14 +113,58 @@ def walk(features: Tensor, frames: int, net: "ExchangingUNet") -> list[Tensor]:
     levels = []
     for level, blocks in enumerate(net.encode):
         if level:
-            features = net.down[level - 1](normalise(features))
+            lower = net.down[level - 1]
+            features = piecewise(lambda fine, lower=lower: lower(normalise(fine)), features)
         for block in cast(nn.ModuleList, blocks):
             features = block(features, frames)
         levels.append(features)
     for level in reversed(range(len(levels) - 1)):
-        raised = levels[level] + double(net.up[level](normalise(levels[level + 1])))
-        levels[level] = net.decode[level](raised, frames)
+        levels[level] = _raise(levels[level], levels[level + 1], frames, net, level)
     return levels
+
+
+def _raise(fine: Tensor, coarse: Tensor, frames: int, net: "ExchangingUNet", level: int) -> Tensor:
+    """Add to fine features what coarse ones tell, and refine them; frames alone where they can."""
+    block = cast(Block, net.decode[level])
+
+    def joined(fine: Tensor, coarse: Tensor) -> Tensor:
+        return fine + double(net.up[level](normalise(coarse)))
+
+    if block.shared is None:
+        return piecewise(lambda fine, coarse: block(joined(fine, coarse)), fine, coarse, over=fine)
+    return cast(Tensor, block(piecewise(joined, fine, coarse), frames))
+
+
+def piecewise(
+    work: Callable[..., Tensor],
+    *parts: Tensor,
+    pixels: int | None = None,
+    over: Tensor | None = None,
+) -> Tensor:
+    """Do work in which no picture sees another on some at a time; all would fill the memory.
+
+    Args:
+        work: what is done; takes as many tensors as there are parts.
+        parts: features and the like of the same N pictures; each (N, ...).
+        pixels: of a picture's features; None: those of the first part.
+        over: features that may be overwritten, of the result's shape.
+
+    Returns:
+        What `work` makes of all at once, as training does it; (N, C, h, w).
+    """
+    count = max(1, _AT_ONCE // (pixels or parts[0].shape[-2:].numel()))
+    if torch.is_grad_enabled() or count >= len(parts[0]):
+        return work(*parts)
+    whole = over
+    for start in range(0, len(parts[0]), count):
+        some = slice(start, start + count)
+        made = work(*(part[some] for part in parts))
+        if whole is None:
+            whole = made.new_empty((len(parts[0]), *made.shape[1:]))
+            whole = whole.contiguous(memory_format=torch.channels_last)
+        whole[some] = made
+    assert whole is not None
+    return whole
 
 
 class ExchangingUNet(Protocol):
@@ -125,6 +174,11 @@ class ExchangingUNet(Protocol):
     encode: nn.ModuleList
     up: nn.ModuleList
     decode: nn.ModuleList
+
+
+def cropped(features: Tensor, box: Box) -> Tensor:
+    """View a part of features or pictures, in their own pixels."""
+    return features[..., box.top : box.bottom, box.left : box.right]
 
 
 def _unflat(flat: Tensor, like: Tensor) -> Tensor:

@@ -104,7 +104,7 @@ def lag_maps(cells: Tensor) -> Tensor:
         level = None
         # A frame alone is the reference and the mean as well.
         for partner in partners if cells.shape[1] > 1 else partners[:1]:
-            lags = _lags(spectrum * partner.conj() * filtering, side)
+            lags = _lags(spectrum * (partner.conj() * filtering), side)  # few partners, one filter
             if level is None:  # the frames' own correlations come first
                 level = lags.mean(dim=1, keepdim=True)[..., _LAGS // 2, _LAGS // 2, None, None]
             part = lags / level.clamp_min(1e-12)

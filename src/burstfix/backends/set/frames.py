@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from burstfix.backends.base import DESCRIPTOR
-from burstfix.backends.set.blocks import Block, down, stack, up, walk
+from burstfix.backends.order import positions
+from burstfix.backends.set.blocks import Block, down, piecewise, stack, up, walk
 from burstfix.backends.set.code import to_code
 from burstfix.backends.set.config import Config
 
@@ -30,21 +31,29 @@ class FrameNet(nn.Module):
             Block(width, exchange=level > 0) for level, width in enumerate(widths[:-1])
         )
 
-    def forward(self, burst: Tensor, seen: Tensor, descriptor: Tensor) -> list[Tensor]:
+    def forward(
+        self, burst: Tensor, seen: Tensor, descriptor: Tensor, order: Tensor
+    ) -> list[Tensor]:
         """Extract features.
 
         Args:
             burst: linear light; (N, F, 3, H, W).
             seen: how far each pixel was seen; (N, F, 1, H, W).
             descriptor: as `Network.forward` takes it; (N, F, D).
+            order: in which the frames shall follow each other; (N, F).
 
         Returns:
-            Features at 1/2, 1/4, 1/8 and 1/16; each (N * F, C, h, w).
+            Features at 1/2, 1/4, 1/8 and 1/16, in the order; each (N * F, C, h, w).
         """
         frames = burst.shape[1]
-        known = self.describe(describe(descriptor).flatten(0, 1))
-        features = self.stem(_planes(burst, seen))
-        features = F.relu_(features + known[:, :, None, None].to(features.dtype))
+        known = self.describe(describe(descriptor)).flatten(0, 1)
+        pixels, masks = burst.flatten(0, 1), seen.flatten(0, 1)
+
+        def begin(places: Tensor) -> Tensor:  # all frames, put in order, would be a second burst
+            features: Tensor = self.stem(_planes(pixels[places], masks[places]))
+            return F.relu_(features + known[places][:, :, None, None].to(features.dtype))
+
+        features = piecewise(begin, positions(order), pixels=pixels.shape[-2:].numel() // 4)
         return walk(features, frames, self)
 
 
@@ -58,11 +67,7 @@ def describe(descriptor: Tensor) -> Tensor:
     return torch.cat([torch.where(known, scaled, 0.0), known.to(scaled.dtype)], dim=-1)
 
 
-def _planes(burst: Tensor, seen: Tensor) -> Tensor:
-    """Code a burst and stack 2x2 pixels; (N, F, 3, H, W) to (N * F, 16, H / 2, W / 2)."""
-    planes = [
-        F.pixel_unshuffle(torch.cat([to_code(light), mask], dim=1), 2)
-        for light, mask in zip(burst.unbind(1), seen.unbind(1), strict=True)
-    ]
-    stacked = torch.stack(planes, dim=1).flatten(0, 1)
+def _planes(frames: Tensor, seen: Tensor) -> Tensor:
+    """Code frames and stack 2x2 pixels; (N, 3, H, W) to (N, 16, H / 2, W / 2)."""
+    stacked = F.pixel_unshuffle(torch.cat([to_code(frames), seen], dim=1), 2)
     return stacked.contiguous(memory_format=torch.channels_last)

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from burstfix.backends.base import DESCRIPTOR, Backend, Contract, Explanation, Network, Survey
-from burstfix.backends.order import content_order, take
-from burstfix.backends.set.blocks import meet
+from burstfix.backends.order import content_order, given_order, take
+from burstfix.backends.set.blocks import cropped, meet
 from burstfix.backends.set.blur import BlurNet
 from burstfix.backends.set.cells import CELL, FADE, cut, join
 from burstfix.backends.set.code import to_code, to_light
@@ -18,8 +18,10 @@ from burstfix.backends.set.frames import FrameNet
 from burstfix.backends.set.fusion import Fusion
 from burstfix.backends.set.trunk import GROWING, Trunk
 from burstfix.backends.set.wiener import MARGIN, deblur
+from burstfix.frame import Box, Size
 
 _AROUND = 15  # px to each side over which a change is judged
+_SIDE = 2 * _AROUND + 1
 _MOST = 6.0  # of what the logarithm of a weight or a floor is changed by
 
 
@@ -40,35 +42,41 @@ class SetNetwork(Network):
             receptive_radius=receptive_radius(config),
             halo=96,  # measured: what lies farther changes no code by 1/1024
             order_invariant=True,
-            working_bytes=360,
+            working_bytes=144,
+            once_bytes=17 * config.trunk_widths[0],
             survey=survey if config.blur_widths else None,
         )
 
     def forward(self, burst: Tensor, seen: Tensor, descriptor: Tensor) -> Tensor:
         """Restore the reference frame; arguments and result as `Network.forward`."""
+        return self.forward_core(burst, seen, descriptor, Box.whole(_size(burst)))
+
+    def forward_core(self, burst: Tensor, seen: Tensor, descriptor: Tensor, core: Box) -> Tensor:
+        """Restore a part; arguments and result as `Network.forward_core`."""
         order = content_order(burst, seen, descriptor, first=1)
         burst, seen, descriptor = (take(part, order) for part in (burst, seen, descriptor))
-        return self._restore(burst, seen, descriptor)[0]
+        return self._restore(burst, seen, descriptor, core)[0]
 
     def restore_and_explain(
         self, burst: Tensor, seen: Tensor, descriptor: Tensor
     ) -> tuple[Tensor, Explanation | None]:
         """Restore, and tell the blur that was found; as `Network.restore_and_explain`."""
-        return self._restore(burst, seen, descriptor)
+        return self._restore(burst, seen, descriptor, Box.whole(_size(burst)))
 
     def _restore(
-        self, burst: Tensor, seen: Tensor, descriptor: Tensor
+        self, burst: Tensor, seen: Tensor, descriptor: Tensor, core: Box
     ) -> tuple[Tensor, Explanation | None]:
         """Restore in one pass: the cells are cut out of the burst itself."""
+        order = given_order(burst)
         if self.blur is None:
-            return self._fuse(burst, seen, descriptor, None), None
+            return self._fuse(burst, seen, descriptor, order, None, core), None
         blocks, whole = cut(burst.float(), MARGIN), cut(seen, 0)
         cells = blocks.shape[1]
         known = descriptor.repeat_interleave(cells, dim=0)
         psfs, pieces = self._deblur(self.blur, blocks.flatten(0, 1), whole.flatten(0, 1), known)
         pieces = pieces.flatten(1, 2).view(len(burst), cells, -1, *pieces.shape[-2:])
-        pictures = join(pieces, (burst.shape[-2], burst.shape[-1]))
-        result = self._fuse(burst, seen, descriptor, pictures)
+        pictures = join(pieces, _size(burst))
+        result = self._fuse(burst, seen, descriptor, order, pictures, core)
         psfs = psfs.view(len(burst), cells, *psfs.shape[1:])
         return result, Explanation(psfs, pictures.view(len(burst), -1, 3, *pictures.shape[-2:]))
 
@@ -81,24 +89,30 @@ class SetNetwork(Network):
         return self._deblur(self.blur, blocks, seen, descriptor)[1].flatten(1, 2)
 
     def forward_surveyed(
-        self, burst: Tensor, seen: Tensor, descriptor: Tensor, surveyed: Tensor
+        self, burst: Tensor, seen: Tensor, descriptor: Tensor, surveyed: Tensor, core: Box
     ) -> Tensor:
         """Restore with deblurred pictures; arguments and result as `Network.forward_surveyed`."""
         order = content_order(burst, seen, descriptor, first=1)
-        burst, seen, descriptor = (take(part, order) for part in (burst, seen, descriptor))
-        return self._fuse(burst, seen, descriptor, surveyed)
+        return self._fuse(burst, seen, descriptor, order, surveyed, core)
 
     def _fuse(
-        self, burst: Tensor, seen: Tensor, descriptor: Tensor, deblurred: Tensor | None
+        self,
+        burst: Tensor,
+        seen: Tensor,
+        descriptor: Tensor,
+        order: Tensor,
+        deblurred: Tensor | None,
+        core: Box,
     ) -> Tensor:
-        """Fuse frames and correct the picture, with what undoing blur gave: (N, 3 R, H, W)."""
-        levels = self.frame_net(burst, seen, descriptor)
-        light = self.fusion(burst, seen, levels)
+        """Fuse frames and correct a part, with what undoing blur gave: (N, 3 R, H, W)."""
+        light, shared = self._meet(burst, seen, descriptor, order)
         if deblurred is not None:
             light = torch.cat([light, deblurred], dim=1)
         pictures = to_code(light)
-        shared = [meet(features, burst.shape[1]) for features in levels]
-        correction, logits = self.trunk(pictures, shared)
+        del light
+        judged = core.grow(_AROUND).intersect(Box.whole(_size(burst))) if self.restraint else core
+        correction, logits = self.trunk(pictures, shared, judged)
+        pictures = cropped(pictures, judged)
         base = pictures[:, :3]
         if deblurred is not None:
             choices = torch.cat([base, pictures[:, -3 * len(FLOORS) :]], dim=1)
@@ -108,9 +122,17 @@ class SetNetwork(Network):
         if self.restraint and burst.shape[1] == 1 and not self.training:  # it lets no gradient by
             # A file that tells its noise tells what may be taken off.
             unknown = descriptor[:, 0, DESCRIPTOR.index("shot")].isnan().view(-1, 1, 1, 1)
-            held = hold_back(to_code(burst[:, 0]), restored, self.restraint)
-            restored = torch.where(unknown, held, restored)
-        return to_light(restored)
+            given = to_code(cropped(burst[:, 0], judged))
+            restored = torch.where(unknown, hold_back(given, restored, self.restraint), restored)
+        return to_light(cropped(restored, core.shift(-judged.top, -judged.left)))
+
+    def _meet(
+        self, burst: Tensor, seen: Tensor, descriptor: Tensor, order: Tensor
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Fuse the frames' pictures, and their features; those of each frame end here."""
+        levels = self.frame_net(burst, seen, descriptor, order)
+        shared = [meet(features, burst.shape[1]) for features in levels]
+        return self.fusion(burst, seen, levels, order), shared
 
     def _deblur(
         self, blur: BlurNet, blocks: Tensor, seen: Tensor, descriptor: Tensor
@@ -139,8 +161,9 @@ class SetNetwork(Network):
 
     def frame_weights(self, burst: Tensor, seen: Tensor, descriptor: Tensor) -> Tensor:
         """Tell each frame's share of the fused pictures; as `Network.frame_weights`."""
-        levels = self.frame_net(burst, seen, descriptor)
-        shares = self.fusion.weigh(levels, seen)
+        order = given_order(burst)
+        levels = self.frame_net(burst, seen, descriptor, order)
+        shares = self.fusion.weigh(levels, seen, order)
         return torch.stack([share.mean(dim=(2, 3, 4)) for share in shares]).mean(dim=0)
 
 
@@ -157,8 +180,14 @@ def hold_back(given: Tensor, restored: Tensor, restraint: float) -> Tensor:
     """
     change = restored - given
     energy = change.square().mean(dim=1, keepdim=True)
-    around = F.avg_pool2d(energy, 2 * _AROUND + 1, 1, _AROUND, count_include_pad=False)
+    around = energy
+    for window, padding in (((_SIDE, 1), (_AROUND, 0)), ((1, _SIDE), (0, _AROUND))):  # as a square
+        around = F.avg_pool2d(around, window, 1, padding, count_include_pad=False)
     return given + change * (around / restraint**2 - 1).clamp(0, 1)
+
+
+def _size(pictures: Tensor) -> Size:
+    return pictures.shape[-2], pictures.shape[-1]
 
 
 def _shape(state: Mapping[str, Tensor], name: str) -> torch.Size | None:

@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from burstfix.backends.set.blocks import double, down, normalise, stack, up
+from burstfix.backends.set.blocks import cropped, double, down, normalise, stack, up
 from burstfix.backends.set.config import FLOORS, Config
+from burstfix.frame import Box, Size
 
 GROWING = ("stem.weight", "head.weight", "head.bias")  # what deblurred pictures make larger
 _TRUSTED = 4.0  # logit of the fused picture where blur is not known yet: 95 % of it
@@ -65,17 +66,18 @@ class Trunk(nn.Module):
         bias[12:16] = _TRUSTED
         return {"trunk.stem.weight": stem, "trunk.head.weight": weight, "trunk.head.bias": bias}
 
-    def forward(self, pictures: Tensor, shared: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Correct the fused picture.
+    def forward(self, pictures: Tensor, shared: list[Tensor], core: Box) -> tuple[Tensor, Tensor]:
+        """Correct a part of the fused picture.
 
         Args:
             pictures: fused pictures in the inner code, then the deblurred ones;
                 (N, 3 * (heads + FLOORS), H, W).
             shared: features of all frames together at 1/2 to 1/16; each (N, 2 C, h, w).
+            core: the part, of h x w pixels.
 
         Returns:
-            What to add to the picture (N, 3, H, W); and, where there are deblurred pictures,
-            logits of how far to take the first fused and each deblurred one, (N, 1 + FLOORS, H, W).
+            What to add to the part (N, 3, h, w); and, where there are deblurred pictures, logits of
+            how far to take the first fused and each deblurred one, (N, 1 + FLOORS, h, w).
         """
         planes = F.pixel_unshuffle(pictures, 2).to(shared[0].dtype)
         planes = torch.cat([planes, shared[0]], dim=1)
@@ -88,9 +90,28 @@ class Trunk(nn.Module):
                 )
             features = blocks(features)
             levels.append(features)
+        boxes = self._needed(core, [(each.shape[-2], each.shape[-1]) for each in levels])
+        features = cropped(features, boxes[-1])
         for level in reversed(range(len(levels) - 1)):
-            features = self.decode[level](
-                levels[level] + double(self.up[level](normalise(features)))
-            )
+            raised = double(self.up[level](normalise(features)))
+            own, coarse = boxes[level], boxes[level + 1]
+            raised = cropped(raised, own.shift(-2 * coarse.top, -2 * coarse.left))
+            features = self.decode[level](cropped(levels[level], own) + raised)
         made = F.pixel_shuffle(self.head(normalise(features)).float(), 2)
+        made = cropped(made, core.shift(-2 * boxes[0].top, -2 * boxes[0].left))
         return _GAIN * made[:, :3], made[:, 3:]
+
+    def _needed(self, core: Box, sizes: list[Size]) -> list[Box]:
+        """Find what of each scale's features the way up must know to make a part exactly."""
+        box, boxes = _halved(core).grow(1), []  # the head's reach
+        for size, blocks in zip(sizes, [*self.decode, None], strict=True):
+            reach = 2 * len(cast(nn.Sequential, blocks)) if blocks is not None else 0
+            box = box.grow(reach).intersect(Box.whole(size))
+            boxes.append(box)
+            box = _halved(box)
+        return boxes
+
+
+def _halved(box: Box) -> Box:
+    """Return what covers a box at half the size."""
+    return Box(box.top // 2, box.left // 2, -(-box.bottom // 2), -(-box.right // 2))
