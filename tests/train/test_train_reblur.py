@@ -1,5 +1,7 @@
 """Tuning by reblurring helps where blur is new to a network, and never hurts."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -163,6 +165,35 @@ def test_films_teach_more_of_their_blur_than_made_samples_alone(
     )
     assert both.after.reblur_db > alone.after.reblur_db + 0.2
     assert both.after.truth_db > alone.after.truth_db - 0.2
+
+
+def test_flow_of_whole_frames_serves_and_nothing_is_learned_where_it_is_not_sure(
+    film_of_new_blur: tuple[Triples, Tensor], supervision: Supervision
+) -> None:
+    triples = film_of_new_blur[0]
+    frames = triples.bursts[:, :, 1].unbind(1)
+    flows = torch.stack([classical_flow(frames[n], frames[1]) for n in (2, 0)], dim=1)
+    sure = torch.ones(len(triples), 1, SIDE, SIDE)
+    half = SIDE // 2
+    wrong, known = flows.clone(), sure.clone()
+    wrong[..., :half, :] += 11  # px, as far as flow of blurred crops is off at worst
+    known[..., :half, :] = 0
+    found = Tuner(Oracle(), settings(), classical_flow, supervision, 0.5).disagreement(triples)
+    given, fooled, spared = (
+        Tuner(Oracle(), settings(), None, supervision, 0.5).disagreement(
+            replace(triples, flows=flow, sure=mask)
+        )
+        for flow, mask in ((flows, sure), (wrong, sure), (wrong, known))
+    )
+    torch.testing.assert_close(given, found)
+    assert bool((fooled > 1.5 * spared).all())
+    again = replace(triples, flows=wrong * 3, sure=known)
+    tuner = Tuner(Oracle(), settings(model="warp"), None, supervision, 0.5)
+    light = again.bursts.clone().requires_grad_()
+    tuner.disagreement(replace(again, bursts=light)).sum().backward()
+    assert light.grad is not None
+    assert float(light.grad[:, 1, 0, :, :half].abs().max()) == 0  # the frame that it is held to
+    assert float(light.grad[:, 1, 0, :, half:].abs().max()) > 0
 
 
 def test_what_hurts_is_taken_back(

@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import takewhile
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from burstfix.align.flow import Field, enlarge, reduction_for, unoccluded
 from burstfix.backends.base import Contract, film_descriptor
 from burstfix.color import SRGB, encode, luminance
 from burstfix.errors import UsageError
@@ -22,8 +24,10 @@ from burstfix.restore.film import Film, StillsFilm, ahead, open_film
 from burstfix.restore.window import (
     MOST_FRAMES,
     Moment,
+    Shot,
     Window,
     align_window,
+    find_flows,
     radius_for,
     slide,
 )
@@ -35,6 +39,15 @@ _PLACES = 8  # that a crop is the most detailed of
 _HELD_OUT = 4  # every such moment is for judging
 _LEAST_CROP = 64
 _UNKNOWN = 300  # frames that a film is taken to have that does not tell
+
+
+class _Crop(NamedTuple):
+    """Three consecutive frames of a place, as `Triples` holds many."""
+
+    bursts: Tensor
+    seen: Tensor
+    flows: Tensor
+    sure: Tensor
 
 
 @dataclass(frozen=True)
@@ -79,8 +92,8 @@ def take_excerpts(
         UsageError: films are too short, or too small.
     """
     contract = replace(contract, frames=contract.frames or MOST_FRAMES)
-    taken: list[tuple[Tensor, Tensor]] = []
-    judged: list[tuple[Tensor, Tensor]] = []
+    taken: list[_Crop] = []
+    judged: list[_Crop] = []
     photos: list[Photo] = []
     cycles: list[float | None] = []
     for paths in films:
@@ -161,18 +174,47 @@ def _whole(moments: Iterator[Moment]) -> Iterator[Moment]:
 
 def _crops(
     windows: tuple[Window, Window, Window], contract: Contract, side: int, seed: int
-) -> list[tuple[Tensor, Tensor]]:
-    """Cut crops out: the three frames with neighbours (3, F, 3, h, w), and what was seen."""
+) -> list[_Crop]:
+    """Cut crops of the three frames out, with their neighbours and their flow."""
     bursts = [align_window(window, contract) for window in windows]
+    earlier, here, later = (window.shot for window in windows)
+    find_flows(here, [later, earlier])
+    ways = [_way(here, other) for other in (later, earlier)]
     dice = np.random.default_rng(seed)
-    luma = luminance(windows[1].shot.moment.light)[0]
+    luma = luminance(here.moment.light)[0]
     crops = []
     for _ in range(_CROPS):
         boxes = [_box(luma, side, dice) for _ in range(_PLACES)]
         box = max(boxes, key=lambda box: _detail(luma, box))
         read = [burst.read(box) for burst in bursts]
-        crops.append((torch.stack([r[0] for r in read]), torch.stack([r[1] for r in read])))
+        moved = torch.stack([_cut(way, here, box) for way in ways])
+        crops.append(
+            _Crop(
+                torch.stack([light for light, _ in read]),
+                torch.stack([seen for _, seen in read]),
+                moved[:, :2],
+                moved[:, 2:].amin(dim=0).ge(0.99).float(),
+            )
+        )
     return crops
+
+
+def _way(here: Shot, other: Shot) -> Field:
+    """Tell where what another frame shows stands in a frame, and where that is sure.
+
+    Returns:
+        The flow (x, y) in pixels of the full picture, and 1 where the flow back leads home; one
+        for each pixel that flow is found in; (h, w, 3).
+    """
+    there, back = other.flows[here.number], here.flows[other.number]
+    factor = np.float32(reduction_for(here.size))
+    sure = unoccluded(there, back).astype(np.float32)
+    return np.concatenate([there * factor, sure[..., None]], axis=2)
+
+
+def _cut(way: Field, here: Shot, box: Box) -> Tensor:
+    """Cut what `_way` returns to a box; (3, h, w) float32."""
+    return enlarge(way, reduction_for(here.size), box).permute(2, 0, 1).float()
 
 
 def _box(luma: Tensor, side: int, dice: np.random.Generator) -> Box:
@@ -197,12 +239,12 @@ def _reduced(light: Tensor, sides: Sequence[int], number: int) -> list[Photo]:
     return [photo_of(f"{number:04}", codes.permute(1, 2, 0).contiguous().numpy())]
 
 
-def _stack(crops: list[tuple[Tensor, Tensor]], contract: Contract) -> Triples:
+def _stack(crops: list[_Crop], contract: Contract) -> Triples:
     if not crops:
         raise UsageError(
             "The film is too short to be tuned on.",
             "It takes about ten frames without a cut, or more: tune on a longer film.",
         )
-    bursts, seen = (torch.stack(parts) for parts in zip(*crops, strict=True))
+    bursts, seen, flows, sure = (torch.stack(parts) for parts in zip(*crops, strict=True))
     assert contract.frames is not None
-    return Triples(bursts, seen, film_descriptor(contract.frames))
+    return Triples(bursts, seen, film_descriptor(contract.frames), flows, sure)

@@ -194,28 +194,11 @@ def restore_lights(
         yield restore_window(window, network, device=device, precision=precision)[0]
 
 
-def _motions(window: Window, alignment: Alignment) -> dict[int, Motion]:
-    """Find how all neighbours lie to the frame, by their distance; on all cores."""
-    shot, around = window.shot, window.around
-    if alignment == "flow":
-        _find_flows(shot, list(around.values()))
-    with ThreadPoolExecutor(cores()) as pool:
-        found = pool.map(lambda other: _motion(shot, other, alignment), around.values())
-        motions = dict(zip(around, found, strict=True))
-    for distance, other in around.items():
-        if distance < 0:  # both have been the reference now
-            shot.flows.pop(other.number, None)
-            other.flows.pop(shot.number, None)
-    return motions
+def find_flows(reference: Shot, neighbours: list[Shot]) -> None:
+    """Find the flows to and from a frame that no earlier frame needed, on all cores.
 
-
-def _distances(contract: Contract) -> list[int]:
-    radius = radius_for(contract)
-    return [*range(-radius, 0), *range(1, radius + 1)]
-
-
-def _find_flows(reference: Shot, neighbours: list[Shot]) -> None:
-    """Find the flows to and from a frame that no earlier frame needed, on all cores."""
+    They are then in the shots' `flows`, in pictures smaller by `align.flow.reduction_for`.
+    """
     factor = reduction_for(reference.size)
     for shot in (reference, *neighbours):
         if shot.grey is None:
@@ -232,6 +215,26 @@ def _find_flows(reference: Shot, neighbours: list[Shot]) -> None:
     with ThreadPoolExecutor(cores()) as pool:
         for _ in pool.map(find, missing):
             pass  # raises what a thread raised
+
+
+def _motions(window: Window, alignment: Alignment) -> dict[int, Motion]:
+    """Find how all neighbours lie to the frame, by their distance; on all cores."""
+    shot, around = window.shot, window.around
+    if alignment == "flow":
+        find_flows(shot, list(around.values()))
+    with ThreadPoolExecutor(cores()) as pool:
+        found = pool.map(lambda other: _motion(shot, other, alignment), around.values())
+        motions = dict(zip(around, found, strict=True))
+    for distance, other in around.items():
+        if distance < 0:  # both have been the reference now
+            shot.flows.pop(other.number, None)
+            other.flows.pop(shot.number, None)
+    return motions
+
+
+def _distances(contract: Contract) -> list[int]:
+    radius = radius_for(contract)
+    return [*range(-radius, 0), *range(1, radius + 1)]
 
 
 def _motion(reference: Shot, neighbour: Shot, alignment: Alignment) -> Motion:

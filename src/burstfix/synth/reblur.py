@@ -33,24 +33,30 @@ class Triples:
             neighbours; linear light, (K, 3, F, 3, h, w).
         seen: how far each pixel was seen, 0 to 1; (K, 3, F, 1, h, w).
         descriptor: as `Network.forward` takes it; (1, F, D).
+        flows: where what the next frame shows stands in the frame, and what the frame before
+            shows, found in the whole frames; (K, 2, 2, h, w) [px]. None: nobody has looked.
+        sure: where these flows and the ones back lead home; (K, 1, h, w), 0 or 1.
     """
 
     bursts: Tensor
     seen: Tensor
     descriptor: Tensor
+    flows: Tensor | None = None
+    sure: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.bursts)
 
     def to(self, device: torch.device) -> "Triples":
         """Return the crops on a device."""
-        parts = (self.bursts, self.seen, self.descriptor)
-        return Triples(*(part.to(device) for part in parts))
+        parts = (self.bursts, self.seen, self.descriptor, self.flows, self.sure)
+        return Triples(*(part if part is None else part.to(device) for part in parts))  # type: ignore[arg-type] # what is None may be
 
     def take(self, chosen: Sequence[int]) -> "Triples":
         """Return some of the crops."""
         places = list(chosen)
-        return Triples(self.bursts[places], self.seen[places], self.descriptor)
+        flows, sure = (part if part is None else part[places] for part in (self.flows, self.sure))
+        return Triples(self.bursts[places], self.seen[places], self.descriptor, flows, sure)
 
 
 def reblur(

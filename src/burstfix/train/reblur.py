@@ -1,7 +1,9 @@
 """Tunes a network on films without truth: what it restores must blur into what was filmed.
 
-Chen et al. 2018, section 3: three consecutive frames are restored, the flow between the results
-tells how each pixel was blurred, and the result, blurred so, is compared with the frame.
+Chen et al. 2018, section 3: the flow between three consecutive frames tells how each pixel was
+blurred, and the restored frame, blurred so, is compared with the frame. The paper takes the flow
+between restored frames, of a network that it learns through. Classical flow, which no gradient
+passes, is found in whole frames as they are: in restored crops it is off by many pixels.
 """
 
 import copy
@@ -153,7 +155,8 @@ def tune(
         held_out: crops of other moments, to judge by.
         supervision: made samples.
         settings: None takes the paper's.
-        flow: finds target_from_source between linear light; None is classical.
+        flow: finds target_from_source between restored crops, in linear light; None takes the
+            crops' own flows, or where they have none classical flow between restored crops.
         device: where to compute; None is the CPU.
         report: called after each step with its number and its loss.
     """
@@ -161,9 +164,9 @@ def tune(
     tuned = copy.deepcopy(network).to(device).eval()
     if not list(tuned.parameters()):
         raise UsageError("A formula has no weights to tune.", "Choose a backend with weights.")
-    tuner = Tuner(
-        tuned, settings, flow or classical_flow, supervision, settings.exposure_cycle or 0.0
-    )
+    if flow is None and learned.flows is None:
+        flow = classical_flow
+    tuner = Tuner(tuned, settings, flow, supervision, settings.exposure_cycle or 0.0)
     learned, held_out = learned.to(device), held_out.to(device)
     if not settings.exposure_cycle:
         tuner.exposure_cycle = choose_cycle(tuner, learned)
@@ -198,7 +201,7 @@ class Tuner:
     Args:
         network: changed in place.
         settings: how.
-        flow: between results.
+        flow: between results; None takes that of the crops.
         supervision: made samples.
         exposure_cycle: tau.
     """
@@ -207,7 +210,7 @@ class Tuner:
         self,
         network: Network,
         settings: TuneSettings,
-        flow: Flow,
+        flow: Flow | None,
         supervision: Supervision,
         exposure_cycle: float,
     ) -> None:
@@ -242,7 +245,7 @@ class Tuner:
         return self.compare(triples, *self.explain(triples), self.exposure_cycle)
 
     def explain(self, triples: Triples) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Restore frames and find the flow between the results.
+        """Restore frames, and tell the flow between them.
 
         Returns:
             The restored frame, (K, 3, h, w) in linear light, and where what the next frame shows
@@ -250,6 +253,9 @@ class Tuner:
         """
         settings = self.settings
         here = self._restore(triples, 1)
+        if self.flow is None:
+            assert triples.flows is not None
+            return here, triples.flows[:, 0], None if settings.two_frames else triples.flows[:, 1]
         with torch.set_grad_enabled(torch.is_grad_enabled() and settings.flow_gradient):
             later = self.flow(self._restore(triples, 2), here)
             if settings.two_frames:
@@ -267,13 +273,18 @@ class Tuner:
         """Blur what `explain` returns, and compare it with the frames.
 
         Returns:
-            The mean squared difference of display codes in each crop's inside; (K,).
+            The mean squared difference of display codes in each crop's inside, where its flows
+            are sure; (K,).
         """
         model = self.settings.model
         blurred = reblur(here, later, earlier, exposure_cycle=exposure_cycle, model=model)
-        difference = to_display(blurred) - to_display(triples.bursts[:, 1, 0])
-        edge = min(EDGE, difference.shape[-1] // 4)
-        return difference[..., edge:-edge, edge:-edge].square().mean(dim=(1, 2, 3))
+        squares = (to_display(blurred) - to_display(triples.bursts[:, 1, 0])).square()
+        edge = min(EDGE, squares.shape[-1] // 4)
+        inside = squares[..., edge:-edge, edge:-edge].mean(dim=1)
+        if self.flow is not None or triples.sure is None:
+            return inside.mean(dim=(1, 2))
+        sure = triples.sure[:, 0, edge:-edge, edge:-edge]
+        return (inside * sure).sum(dim=(1, 2)) / sure.sum(dim=(1, 2)).clamp_min(1)
 
     def _restore(self, triples: Triples, number: int) -> Tensor:
         descriptor = triples.descriptor.expand(len(triples), -1, -1)
