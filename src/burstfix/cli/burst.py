@@ -1,5 +1,6 @@
 """`burstfix burst`: frames in, one picture out."""
 
+import dataclasses
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from burstfix.cli.console import Terminal
     from burstfix.cli.run import Command
     from burstfix.restore.options import Options
+    from burstfix.restore.report import Report
 
 EXAMPLES = """\b
 Examples:
@@ -19,6 +21,7 @@ Examples:
   burstfix burst night/*/ -o restored/          each folder is a burst
   burstfix burst card/ --split -o restored/ -n  which bursts lie in one folder
   burstfix burst IMG_*.cr3 -o "{first}-{n}.tif" --linear
+  burstfix burst IMG_*.jpg -o out.png --check   also out.check.png: what no frame supports
   burstfix burst IMG_*.jpg -o out.png --json > report.json
 """
 
@@ -47,6 +50,14 @@ def burst(
     gap: Annotated[
         float, typer.Option("--gap", min=0, help="Longest pause in a burst, for --split [s].")
     ] = 2,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Write NAME.check.png too: white where the picture, blurred as each frame is, "
+            "shows what the frames do not support. --json tells it of each frame.",
+        ),
+    ] = False,
     skip_bad: opt.SkipBadOption = False,
     on_exists: opt.OnExistsOption = opt.OnExists.FAIL,
     bit_depth: opt.BitDepthOption = None,
@@ -76,6 +87,7 @@ def burst(
         opt.Writing(on_exists, bit_depth, quality, linear, strip),
         opt.Computing(device, precision, tile, memory),
     )
+    options = dataclasses.replace(options, check=check)
     bursts, notes = find_bursts(frames)
     for note in notes:
         terminal.note(note)
@@ -98,6 +110,14 @@ def _command(options: "Options", terminal: "Terminal") -> "Command":
         noun="bursts",
         restore=lambda files, output: restore_burst(files.files, output, options, terminal),
         plan=lambda files, output: plan_burst(files.files, output, options),
-        closing=lambda report: f"{report.used} of {len(report.frames)} frames fused",
+        closing=_closing,
         planned=lambda report: f"from {len(report.frames)} frames by {report.backend}",
     )
+
+
+def _closing(report: "Report") -> str:
+    """Word what was done."""
+    fused = f"{report.used} of {len(report.frames)} frames fused"
+    if not report.check:
+        return fused
+    return f"{fused}, which disagree by {report.disagreement:.1f} of 255, see {report.check},"

@@ -30,6 +30,7 @@ STAGES = {
     "decode": "Reading",
     "align": "Aligning",
     "fuse": "Fusing",
+    "check": "Checking",
     "write": "Writing",
     "render": "Rendering",
     "score": "Scoring",

@@ -8,12 +8,13 @@ from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from PIL import Image
 from torch import Tensor
 
 from burstfix import color
 from burstfix.errors import OutputError, UsageError
-from burstfix.frame import Curve, Metadata, Size
+from burstfix.frame import Box, Curve, Metadata, Size
 from burstfix.io import icc
 from burstfix.io.atomic import OnExists, replacing, resolve_output
 from burstfix.io.coder import Coder
@@ -157,6 +158,12 @@ class Canvas:
     def array(self) -> npt.NDArray[Any]:
         """What was put so far: RGB codes; (H, W, 3) of uint8, uint16 or float32."""
         return self._codes
+
+    def light(self, box: Box) -> Tensor:
+        """Return a box of what was put in linear light, as a reader sees it; (3, h, w) float32."""
+        codes = self._codes[box.top : box.bottom, box.left : box.right].astype(np.float32)
+        scale = 1 if self.kind.floating else 2**self.kind.bit_depth - 1
+        return color.decode(torch.from_numpy(codes / scale).permute(2, 0, 1), self.curve)
 
     def put(self, top: int, left: int, light: Tensor) -> None:
         """Code a tile and keep it; tiles that do not overlap may come from several threads.

@@ -33,6 +33,8 @@ class Options:
         strength: how much of the restoration is taken, 0 (the reference as it is) to 1; mixed in
             linear light.
         allow_pickle: whether a weights file may be a pickle, which can run any code.
+        check: whether the picture is compared with the frames, and a map of where it disagrees
+            written beside it; of bursts.
     """
 
     backend: str = "set"
@@ -51,6 +53,7 @@ class Options:
     keep_metadata: bool = True
     strength: float = 1.0
     allow_pickle: bool = False
+    check: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:

@@ -9,8 +9,8 @@ from typing import Any
 class Reporter:
     """Receives progress and messages; this one is silent, the command line draws.
 
-    A stage is one of "decode", "align", "fuse", "write", "restore"; its number of steps is 0 where
-    it is not known.
+    A stage is one of "decode", "align", "fuse", "check", "write", "restore"; its number of steps
+    is 0 where it is not known.
     """
 
     def stage(self, name: str, steps: int) -> None:
@@ -38,6 +38,7 @@ class FrameReport:
     correlation: float | None = None  # with the reference, after alignment; 1 is perfect
     gain: float | None = None  # factor that brought it to the reference's exposure
     weight: float | None = None  # its share of the picture; the shares sum to 1
+    disagreement: float | None = None  # with the picture, blurred alike; codes of 0 to 255
 
 
 @dataclass(kw_only=True)
@@ -70,6 +71,8 @@ class Report(Outcome):
     reference: str = ""
     told_by: str = ""  # how a pair's noisy and blurry frames were told apart
     colour: tuple[float, float, float] | None = None  # what a pair's noisy R, G, B were scaled by
+    check: str = ""  # path of the map of where frames disagree, if one was asked for
+    disagreement: float | None = None  # of all frames together; codes of 0 to 255
     frames: list[FrameReport] = field(default_factory=list)
 
     @property

@@ -17,6 +17,7 @@ from burstfix.io.decode import Probe, check_same_kind
 from burstfix.io.write import Canvas, Format, format_for, resolve_output, save
 from burstfix.restore.alignment import Aligned
 from burstfix.restore.budget import share_out
+from burstfix.restore.check import Check, check_can, check_picture
 from burstfix.restore.network import Loaded
 from burstfix.restore.options import Options
 from burstfix.restore.report import FrameReport, Report, Reporter, peak_memory_bytes
@@ -67,6 +68,7 @@ def restore(
     loaded = supply.network(steps.task, options)
     loaded.tell(report)
     network, chosen = loaded.network, device.choose(options.device)
+    map_path = _map_path(target, paths, loaded, options)
     report.device, report.precision = str(chosen), options.precision
     size = supply.size(paths, options)
     budget = share_out(size, kind, options, supply.reserve)
@@ -82,7 +84,8 @@ def restore(
     with recorder.time("fuse"):
         canvas = _fuse(network, aligned, kind, options, chosen, budget.tiles, recorder)
         shares = _shares(network, aligned, options, chosen, budget.tiles)
-        report.frames += _frame_reports(frames, aligned, shares)
+    check = _check(network, aligned, canvas, options, chosen, budget.tiles, recorder)
+    report.frames += _frame_reports(frames, aligned, shares, check)
     with recorder.time("write"):
         recorder.stage("write", 1)
         report.warnings += save(
@@ -93,6 +96,9 @@ def restore(
             keep_metadata=options.keep_metadata,
             replace=options.on_exists == "overwrite",
         )
+        if check and map_path:
+            check.write(map_path, replace=options.on_exists == "overwrite")
+            report.check, report.disagreement = str(map_path), round(check.mean, 3)
         recorder.step()
     report.peak_memory_bytes = peak_memory_bytes()
     return report
@@ -124,7 +130,10 @@ def plan(
     report, target = _begin(task, paths, output, options)
     if target:
         report.status, report.output = "planned", str(target)
-    supply.network(task, options).tell(report)
+    loaded = supply.network(task, options)
+    loaded.tell(report)
+    if target:
+        _map_path(target, paths, loaded, options)
     report.device = str(device.choose(options.device))
     probes = supply.probe(paths)
     report.size = probes[0].size
@@ -212,6 +221,48 @@ def _fuse(
     return canvas
 
 
+def _map_path(target: Path, paths: Sequence[Path], loaded: Loaded, options: Options) -> Path | None:
+    """Decide where the map of a check goes, before any frame is read; None: there is none."""
+    if not options.check:
+        return None
+    check_can(loaded.network, loaded.backend)
+    on_exists = "fail" if options.on_exists == "skip" else options.on_exists
+    return resolve_output(
+        target.with_name(f"{target.stem}.check.png"), on_exists=on_exists, inputs=paths
+    )
+
+
+def _check(
+    network: Network,
+    aligned: Aligned,
+    canvas: Canvas,
+    options: Options,
+    chosen: torch.device,
+    memory: int,
+    recorder: "Recorder",
+) -> Check | None:
+    """Compare what will be written with the frames, if that is asked for."""
+    if not options.check:
+        return None
+
+    def on_cells(done: int, blocks: int) -> None:
+        if done == 1:
+            recorder.stage("check", blocks)
+        recorder.step()
+
+    with recorder.time("check"):
+        return check_picture(
+            canvas.light,
+            network,
+            aligned.given,
+            descriptor=aligned.told,
+            device=chosen,
+            precision=options.precision,
+            memory=memory,
+            on_cells=on_cells,
+        )
+
+
 def _mixed(reference: Frame, top: int, band: Tensor, strength: float) -> Tensor:
     """Mix rows of the result, from `top` on, with the reference's; linear light, (3, h, W)."""
     if strength == 1:
@@ -238,8 +289,9 @@ def _shares(
 
 
 def _frame_reports(
-    frames: Sequence[Frame], aligned: Aligned, shares: dict[int, float]
+    frames: Sequence[Frame], aligned: Aligned, shares: dict[int, float], check: Check | None
 ) -> list[FrameReport]:
+    found = dict(zip(aligned.order, check.frames, strict=True)) if check else {}
     return [
         FrameReport(
             path=str(frame.path),
@@ -250,6 +302,7 @@ def _frame_reports(
             correlation=aligned.correlation[number] if aligned.correlation else None,
             gain=aligned.gain[number] if aligned.gain else None,
             weight=shares.get(number),
+            disagreement=found.get(number),
         )
         for number, frame in enumerate(frames)
     ]
