@@ -246,3 +246,11 @@ def test_weights_of_other_widths_whose_blur_does_not_fit_are_refused(
     other = SetNetwork(replace(SMALL, frame_widths=(16, 8, 8, 8), blur_widths=blur_widths))
     with pytest.raises(RuntimeError):
         SetNetwork(SMALL).adopt(other.state_dict())
+
+
+def test_of_weights_of_a_deeper_network_all_but_its_last_blocks_are_taken() -> None:
+    deeper = SetNetwork(replace(SMALL, frame_blocks=(0, 2, 1, 1), trunk_blocks=(1, 1, 1, 3)))
+    own = SetNetwork(SMALL)
+    own.adopt(deeper.state_dict())
+    for name, value in own.state_dict().items():
+        assert torch.equal(value, deeper.state_dict()[name]), name

@@ -147,15 +147,18 @@ class SetNetwork(Network):
     def adopt(self, state: Mapping[str, Tensor]) -> None:
         """Begin with trained weights.
 
-        Those without blur grow, and restore as before at first. Of weights of other widths or
-        depths only what estimates blur is taken, where it fits: the hardest part to learn.
+        Those without blur grow, and restore as before at first. Of a deeper network the
+        last blocks are left out: each only refines. Of weights of other widths, or of fewer blocks,
+        only what estimates blur is taken, where it fits: the hardest part to learn.
         """
-        grown, own = dict(state), self.state_dict()
+        own = self.state_dict()
+        deeper = all(_shape(own, name) == _shape(state, name) for name in own)
+        grown = {name: state[name] for name in own} if deeper else dict(state)
         finding = [name for name in own if name.startswith("blur.")]
         if self.blur is not None and not any(name.startswith("blur.") for name in state):
             grown |= {name: own[name] for name in finding}
             grown |= self.trunk.grow({name: state[f"trunk.{name}"] for name in GROWING})
-        elif finding and any(_shape(own, name) != _shape(state, name) for name in {*own, *state}):
+        elif finding and not deeper:
             grown = own | {name: state[name] for name in finding if name in state}
         super().adopt(grown)
 
