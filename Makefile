@@ -9,7 +9,7 @@ demo: $(VENV)/.installed
 	$(BIN)/python demo.py
 
 test: $(VENV)/.installed-test lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto  # more threads than cores would wait for each other
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal  # more threads than cores would wait for each other
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
