@@ -42,7 +42,7 @@ Examples:
   burstfix evaluate --data holiday/ --all --case plain,ruined,moving
   burstfix evaluate --data photos/ --task pair --case plain,moving,stranger
   burstfix evaluate --data photos/ --task single --case "small shake,clean"
-  burstfix evaluate --data photos/ --task video --backend set,deblurgan
+  burstfix evaluate --data photos/ --task video --weights set-video --weights deblurgan-single
 """
 LONGEST = 64  # frames
 
