@@ -254,3 +254,13 @@ def test_of_weights_of_a_deeper_network_all_but_its_last_blocks_are_taken() -> N
     own.adopt(deeper.state_dict())
     for name, value in own.state_dict().items():
         assert torch.equal(value, deeper.state_dict()[name]), name
+
+
+def test_blur_is_told_alone_as_it_is_beside_a_picture() -> None:
+    network = small_network()
+    burst, seen, descriptor = random_burst(3, (CELL + 32, 2 * CELL))
+    with torch.inference_mode():
+        _, explained = network.restore_and_explain(burst, seen, descriptor)
+        told = network.find_blur(burst, seen, descriptor)
+    assert explained is not None
+    torch.testing.assert_close(told, explained.log_psfs)

@@ -218,6 +218,17 @@ class Network(nn.Module):
         """
         return self(burst, seen, descriptor), None
 
+    def find_blur(self, burst: Tensor, seen: Tensor, descriptor: Tensor) -> Tensor | None:
+        """Tell the blur alone; same arguments as `forward`, frames in the order given.
+
+        The default restores, too. A network that can save that work overrides it.
+
+        Returns:
+            As `Explanation.log_psfs`, (N, cells, F, k, k); None where the network tells no blur.
+        """
+        told = self.restore_and_explain(burst, seen, descriptor)[1]
+        return told.log_psfs if told else None
+
     def pictures(self, burst: Tensor, seen: Tensor, descriptor: Tensor) -> tuple[Tensor, ...]:
         """Restore in linear light, and keep the picture of each of its parts, for training.
 

@@ -197,12 +197,10 @@ class _Checker:
         inner = slice(_MARGIN, burst.shape[-1] - _MARGIN)
         cell, shown = (part[None, ..., inner, inner] for part in (burst, seen))
         with computing(self.device, self.dtype):
-            told = self.network.restore_and_explain(
-                self.network.code(cell), shown, self.descriptor
-            )[1]
-        if told is None:
-            raise ValueError("The network has a first pass, but explains nothing.")
-        return told.log_psfs[0, 0].float().exp()
+            found = self.network.find_blur(self.network.code(cell), shown, self.descriptor)
+        if found is None:
+            raise ValueError("The network has a first pass, but tells no blur.")
+        return found[0, 0].float().exp()
 
 
 @dataclass(frozen=True)

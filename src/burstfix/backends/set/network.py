@@ -63,6 +63,16 @@ class SetNetwork(Network):
         """Restore, and tell the blur that was found; as `Network.restore_and_explain`."""
         return self._restore(burst, seen, descriptor, Box.whole(_size(burst)))
 
+    def find_blur(self, burst: Tensor, seen: Tensor, descriptor: Tensor) -> Tensor | None:
+        """Tell the blur alone; as `Network.find_blur`."""
+        del seen  # the frames are weighed by it, not their blur
+        if self.blur is None:
+            return None
+        cells = cut(burst.float(), 0)
+        known = descriptor.repeat_interleave(cells.shape[1], dim=0)
+        psfs: Tensor = self.blur(cells.flatten(0, 1).mean(dim=2), known)[0]
+        return psfs.view(*cells.shape[:2], *psfs.shape[1:])
+
     def _restore(
         self, burst: Tensor, seen: Tensor, descriptor: Tensor, core: Box
     ) -> tuple[Tensor, Explanation | None]:
