@@ -11,7 +11,7 @@ from burstfix.backends.base import Contract, Network, plain_descriptor
 from burstfix.color import SRGB, decode, encode
 from burstfix.errors import DeviceError, InputError, UsageError
 from burstfix.frame import Box, Size
-from burstfix.tiling import TensorSource, run_tiled, run_whole
+from burstfix.tiling import Room, TensorSource, run_tiled, run_whole
 from burstfix.tiling.reader import Tile
 from burstfix.tiling.runner import Runner, Surveyed
 
@@ -70,11 +70,11 @@ class CountingSource:
     def frames(self) -> int:
         return self.inner.frames
 
-    def read(self, box: Box) -> tuple[Tensor, Tensor]:
+    def read(self, box: Box, into: Room | None = None) -> Room:
         assert box.intersect(Box.whole(self.size)) == box
         assert not box.empty
         self.count[box.top : box.bottom, box.left : box.right] += 1
-        return self.inner.read(box)
+        return self.inner.read(box, into)
 
 
 def make_source(size: Size, frames: int = 3, seed: int = 0) -> TensorSource:

@@ -206,20 +206,26 @@ class FlowBurst:
         """How many pictures there are."""
         return len(self.views)
 
-    def read(self, box: Box) -> tuple[Tensor, Tensor]:
+    def read(
+        self, box: Box, into: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Read a box of the reference's grid from every picture.
 
         Args:
             box: inside the reference.
+            into: tensors of what is returned to fill, and return; None makes them.
 
         Returns:
             Linear light, (F, 3, h, w), the reference to the bit; and how far each pixel was
             seen, 0 to 1, (F, 1, h, w). Where a picture saw nothing it repeats the reference.
         """
         reference = self.views[0].read(box)
-        burst = reference.expand(self.frames, -1, -1, -1).clone()
-        seen = torch.zeros((self.frames, 1, *box.size))
-        seen[0] = 1
+        burst, seen = into or (
+            torch.empty((self.frames, 3, *box.size)),
+            torch.empty((self.frames, 1, *box.size)),
+        )
+        burst.copy_(reference.expand_as(burst))
+        seen.zero_()[0] = 1
 
         def fill(index: int) -> None:
             motion = self.motions[index - 1]

@@ -52,19 +52,24 @@ class AlignedBurst:
         """How many frames there are."""
         return len(self.views)
 
-    def read(self, box: Box) -> tuple[Tensor, Tensor]:
+    def read(
+        self, box: Box, into: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Read a box of the reference's grid from every frame.
 
         Args:
             box: inside the reference.
+            into: tensors of what is returned to fill, and return; None makes them.
 
         Returns:
             Linear light, (F, 3, h, w), the reference to the bit; and how far each pixel was
             seen, 0 to 1, (F, 1, h, w). Where a frame saw nothing it repeats the reference.
         """
-        height, width = box.size
-        burst = torch.empty((self.frames, 3, height, width))
-        seen = torch.ones((self.frames, 1, height, width))
+        burst, seen = into or (
+            torch.empty((self.frames, 3, *box.size)),
+            torch.empty((self.frames, 1, *box.size)),
+        )
+        seen.fill_(1)
         burst[0] = self.views[0].read(box)
 
         def fill(task: tuple[int, Box]) -> None:

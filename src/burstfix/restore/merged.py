@@ -10,7 +10,7 @@ from torch import Tensor
 from burstfix.backends.base import DESCRIPTOR
 from burstfix.backends.mean import Config, MeanNetwork
 from burstfix.frame import Box, Size
-from burstfix.tiling import Source
+from burstfix.tiling import Room, Source, delivered
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Merged:
         """How many runs there are."""
         return len(self.counts)
 
-    def read(self, box: Box) -> tuple[Tensor, Tensor]:
+    def read(self, box: Box, into: Room | None = None) -> Room:
         """Read a box of every run's mean; as `tiling.Source`.
 
         Backend `mean` averages. A run saw what any of its frames saw.
@@ -47,7 +47,7 @@ class Merged:
             part, share = burst[None, start:end], seen[None, start:end]
             lights.append(part[0, 0] if end - start == 1 else mean(part, share, share)[0])
             shares.append(share[0].amax(dim=0))
-        return torch.stack(lights), torch.stack(shares)
+        return delivered((torch.stack(lights), torch.stack(shares)), into)
 
 
 def merge_descriptor(descriptor: Tensor, counts: Sequence[int]) -> Tensor:

@@ -14,11 +14,20 @@ from burstfix.errors import UsageError
 from burstfix.frame import Box
 from burstfix.tiling.ahead import ahead
 from burstfix.tiling.layout import Layout, layout_for
-from burstfix.tiling.reader import LIGHT_BYTES, Reader, Source, TensorSource, Tile
+from burstfix.tiling.reader import LIGHT_BYTES, Reader, Room, Source, TensorSource, Tile, delivered
 from burstfix.tiling.runner import LEAST_SIDE, Runner, computing
 from burstfix.tiling.survey import OneAtATime, Surveyor, bytes_needed, make_surveyor
 
-__all__ = ["Precision", "Source", "TensorSource", "frame_shares", "run_tiled", "run_whole"]
+__all__ = [
+    "Precision",
+    "Room",
+    "Source",
+    "TensorSource",
+    "delivered",
+    "frame_shares",
+    "run_tiled",
+    "run_whole",
+]
 
 # px; larger tiles save little halo and cost memory
 _CPU_SIDE = 768

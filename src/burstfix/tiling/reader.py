@@ -14,6 +14,8 @@ from burstfix.tiling.layout import Layout
 
 LIGHT_BYTES = 16  # three colours and the mask of a pixel of a frame
 
+Room = tuple[Tensor, Tensor]  # of a box: light, (F, 3, h, w), and what was seen, (F, 1, h, w)
+
 
 class Source(Protocol):
     """An aligned burst that can be read box by box."""
@@ -28,14 +30,27 @@ class Source(Protocol):
         """How many frames there are."""
         ...
 
-    def read(self, box: Box) -> tuple[Tensor, Tensor]:
-        """Return a box inside the picture.
+    def read(self, box: Box, into: Room | None = None) -> Room:
+        """Read a box inside the picture.
+
+        Args:
+            box: what to read.
+            into: tensors of what is returned to fill, and return; None makes them.
 
         Returns:
             The burst in linear light, reference first, (F, 3, h, w); how far each pixel was
             seen, 0 to 1, (F, 1, h, w); both float32.
         """
         ...
+
+
+def delivered(read: Room, into: Room | None) -> Room:
+    """Return what was read where it is wanted: for sources that cannot read into a place."""
+    if into is None:
+        return read
+    for target, part in zip(into, read, strict=True):
+        target.copy_(part)
+    return into
 
 
 @dataclass(frozen=True)
@@ -60,10 +75,10 @@ class TensorSource:
         """How many frames there are."""
         return self.burst.shape[0]
 
-    def read(self, box: Box) -> tuple[Tensor, Tensor]:
-        """Return views of the box."""
+    def read(self, box: Box, into: Room | None = None) -> Room:
+        """Return views of the box, or copy it; as `Source.read`."""
         rows, columns = slice(box.top, box.bottom), slice(box.left, box.right)
-        return self.burst[..., rows, columns], self.seen[..., rows, columns]
+        return delivered((self.burst[..., rows, columns], self.seen[..., rows, columns]), into)
 
 
 @dataclass(frozen=True)
@@ -88,9 +103,14 @@ class _Kept:
     """Pixels that a later tile reads again: two tensors over one box."""
 
     box: Box
-    parts: tuple[Tensor, Tensor]
+    parts: Room
 
-    def copy(self, box: Box, source: tuple[Tensor, Tensor], source_box: Box) -> None:
+    def view(self, box: Box) -> Room:
+        """Return what lies in a box inside."""
+        burst, seen = (part[_within(box, self.box)] for part in self.parts)
+        return burst, seen
+
+    def copy(self, box: Box, source: Room, source_box: Box) -> None:
         """Overwrite what `box` covers from another pair of tensors."""
         part = box.intersect(self.box).intersect(source_box)
         if not part.empty:
@@ -117,7 +137,7 @@ class Reader:
         self.layout = layout
         self.keep = keep
         self.pinned = pinned
-        self.rooms: list[tuple[Tensor, Tensor]] = []
+        self.rooms: list[Room] = []
 
     def tiles(self) -> Iterator[Tile]:
         """Yield the tiles, left to right, top to bottom; each holds until the next but one."""
@@ -143,14 +163,14 @@ class Reader:
     def _box(self, core: Box) -> Box:
         return self.layout.box(self.layout.region(core))
 
-    def _make_strip(self, rows: list[tuple[int, int]]) -> tuple[Tensor, Tensor] | None:
+    def _make_strip(self, rows: list[tuple[int, int]]) -> Room | None:
         """Make room for the rows that two bands share, if it may be had."""
         height = max((stop - start for start, stop in rows), default=0)
         strip = Box(0, 0, height, self.layout.padded.right)
         needed = height * strip.right * self.source.frames * LIGHT_BYTES
         return self._empty(strip, pinned=False) if 0 < needed <= self.keep else None
 
-    def _assemble(self, box: Box, left: _Kept | None, strip: _Kept | None) -> tuple[Tensor, Tensor]:
+    def _assemble(self, box: Box, left: _Kept | None, strip: _Kept | None) -> Room:
         """Put a box together from what was kept and what must be read."""
         fresh = Box(
             strip.box.bottom if strip else box.top,
@@ -159,19 +179,17 @@ class Reader:
             box.right,
         )
         inside = fresh.intersect(Box.whole(self.source.size))
-        if inside == box and not self.pinned:
-            return self.source.read(box)
         tile = _Kept(box, self._room(box))
         if left:
             tile.copy(box, left.parts, left.box)
         if strip:
             tile.copy(Box(box.top, fresh.left, fresh.top, box.right), strip.parts, strip.box)
         if not inside.empty:
-            tile.copy(box, self.source.read(inside), inside)
+            self.source.read(inside, into=tile.view(inside))
         self._pad(tile)
         return tile.parts
 
-    def _room(self, box: Box) -> tuple[Tensor, Tensor]:
+    def _room(self, box: Box) -> Room:
         """Take the room of the tile before the last; there is one more, to be read meanwhile."""
         if len(self.rooms) < 2:
             boxes = [self._box(core) for band in self.layout.bands() for core in band]
@@ -186,7 +204,7 @@ class Reader:
             seen[:pixels].view(-1, 1, *box.size),
         )
 
-    def _empty(self, box: Box, *, pinned: bool) -> tuple[Tensor, Tensor]:
+    def _empty(self, box: Box, *, pinned: bool) -> Room:
         burst, seen = (
             torch.empty(self.source.frames, channels, *box.size, pin_memory=pinned)
             for channels in (3, 1)
@@ -205,7 +223,7 @@ class Reader:
                 part[..., edge:, :] = part[..., edge - 1 : edge, :]
 
 
-def _strip(storage: tuple[Tensor, Tensor] | None, rows: tuple[int, int]) -> _Kept | None:
+def _strip(storage: Room | None, rows: tuple[int, int]) -> _Kept | None:
     """Lay rows of the picture, first and last, out in the storage."""
     if storage is None or rows[1] <= rows[0]:
         return None

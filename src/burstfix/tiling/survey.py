@@ -12,7 +12,7 @@ from burstfix.backends.base import Network, Survey
 from burstfix.backends.mirror import mirrored
 from burstfix.frame import Box, Size
 from burstfix.tiling.ahead import ahead
-from burstfix.tiling.reader import LIGHT_BYTES, Source
+from burstfix.tiling.reader import LIGHT_BYTES, Room, Source
 from burstfix.tiling.runner import Runner
 
 _AT_ONCE = 4  # rows and columns of cells read at once; fewer read the pixels around them oftener
@@ -41,10 +41,10 @@ class OneAtATime:
         """How many frames there are."""
         return self.source.frames
 
-    def read(self, box: Box) -> tuple[Tensor, Tensor]:
-        """Return a box, as `Source.read`."""
+    def read(self, box: Box, into: Room | None = None) -> Room:
+        """Read a box, as `Source.read`."""
         with self.lock:
-            return self.source.read(box)
+            return self.source.read(box, into)
 
 
 @dataclass(frozen=True)
