@@ -206,9 +206,7 @@ class FlowBurst:
         """How many pictures there are."""
         return len(self.views)
 
-    def read(
-        self, box: Box, into: tuple[Tensor, Tensor] | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def read(self, box: Box, into: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """Read a box of the reference's grid from every picture.
 
         Args:

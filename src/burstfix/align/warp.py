@@ -52,9 +52,7 @@ class AlignedBurst:
         """How many frames there are."""
         return len(self.views)
 
-    def read(
-        self, box: Box, into: tuple[Tensor, Tensor] | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def read(self, box: Box, into: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """Read a box of the reference's grid from every frame.
 
         Args:

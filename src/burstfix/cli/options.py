@@ -95,6 +95,7 @@ class Method(NamedTuple):
     reference: str = "auto"
     skip_bad: bool = False
     strength: float = 1.0
+    even_sharp: bool = False
     allow_pickle: bool = False
 
 
@@ -133,6 +134,7 @@ def read_options(method: Method, writing: Writing, computing: Computing) -> "Opt
         reference=_reference(method.reference),
         skip_bad=method.skip_bad,
         strength=method.strength,
+        even_sharp=method.even_sharp,
         allow_pickle=method.allow_pickle,
         linear=writing.linear,
         bit_depth=writing.bit_depth,

@@ -51,6 +51,13 @@ def single(
             "--strength", "-s", min=0, max=1, help="How much is restored; 0 changes nothing."
         ),
     ] = 1,
+    even_sharp: Annotated[
+        bool,
+        typer.Option(
+            "--even-sharp",
+            help="Restore JPEGs and the like too that are sharp in places, and clean.",
+        ),
+    ] = False,
     backend: opt.BackendOption = "set",
     weights: opt.WeightsOption = None,
     allow_pickle: Annotated[
@@ -109,7 +116,14 @@ def single(
         many = len(found) > 1 or found[0].folder is not None
         on_exists = opt.OnExists.SKIP if many else opt.OnExists.FAIL
     options = opt.read_options(
-        opt.Method(backend, weights, settings, strength=strength, allow_pickle=allow_pickle),
+        opt.Method(
+            backend,
+            weights,
+            settings,
+            strength=strength,
+            even_sharp=even_sharp,
+            allow_pickle=allow_pickle,
+        ),
         opt.Writing(on_exists, bit_depth, quality, linear, strip),
         opt.Computing(device, precision, tile, memory),
     )
@@ -131,17 +145,23 @@ def _command(singles: "Singles", terminal: "Terminal") -> "Command":
     """Word what a photograph is to `run`."""
     from burstfix.cli.run import Command
 
-    strength = singles.options.strength
-    closing = "restored" if strength == 1 else f"restored at strength {strength:g}"
     return Command(
         noun="photographs",
         restore=lambda files, output: singles.restore(files.files[0], output, terminal),
         plan=lambda files, output: singles.plan(files.files[0], output),
-        closing=lambda _: closing,
+        closing=lambda report: _closing(report, singles.options.strength),
         planned=_planned,
         name=lambda files: str(files.files[0]),
         batch=True,
     )
+
+
+def _closing(report: "Report", strength: float) -> str:
+    """Tell how much was done."""
+    taken = strength * report.warranted
+    if taken == 0 and strength:
+        return "sharp and clean already, left as it is (--even-sharp restores it),"
+    return "restored" if taken == 1 else f"restored at strength {taken:.2g}"
 
 
 def _planned(report: "Report") -> str:

@@ -32,6 +32,8 @@ class Options:
         keep_metadata: whether EXIF and provenance are written.
         strength: how much of the restoration is taken, 0 (the reference as it is) to 1; mixed in
             linear light.
+        even_sharp: whether photographs, of `single`, that are sharp and clean already are restored
+            all the same.
         allow_pickle: whether a weights file may be a pickle, which can run any code.
         check: whether the picture is compared with the frames, and a map of where it disagrees
             written beside it; of bursts.
@@ -52,6 +54,7 @@ class Options:
     on_exists: OnExists = "fail"
     keep_metadata: bool = True
     strength: float = 1.0
+    even_sharp: bool = False
     allow_pickle: bool = False
     check: bool = False
 

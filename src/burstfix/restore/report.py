@@ -69,6 +69,7 @@ class Report(Outcome):
     """One photograph: inputs, choices, timings and the output."""
 
     reference: str = ""
+    warranted: float = 1.0  # how much was restored of a single photograph; 0: sharp and clean
     told_by: str = ""  # how a pair's noisy and blurry frames were told apart
     colour: tuple[float, float, float] | None = None  # what a pair's noisy R, G, B were scaled by
     check: str = ""  # path of the map of where frames disagree, if one was asked for

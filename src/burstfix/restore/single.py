@@ -8,14 +8,16 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
+import torch
 
-from burstfix import device
+from burstfix import device as devices
 from burstfix.align.warp import AlignedBurst
-from burstfix.backends.base import Task
+from burstfix.backends.base import Network, Task
 from burstfix.errors import InputError
 from burstfix.frame import Frame, Size
 from burstfix.io.ahead import AheadReader, most_code_bytes
 from burstfix.io.decode import Probe
+from burstfix.restore import sharp
 from burstfix.restore.alignment import Aligned, describe_frames
 from burstfix.restore.network import Loaded, load_network
 from burstfix.restore.options import Options
@@ -63,7 +65,7 @@ class Singles:
 
     def __enter__(self) -> "Singles":
         if self._open:
-            device.choose(self.options.device)
+            devices.choose(self.options.device)
             self._supply.network("single", self.options)
         self._stack.enter_context(self._supply.reader)
         return self
@@ -78,8 +80,14 @@ class Singles:
 
     def restore(self, path: Path, output: Path, reporter: Reporter | None = None) -> Report:
         """Restore one of the photographs; as `restore_single`."""
-        steps = Steps(task="single", align=_align)
+        steps = Steps(task="single", align=_align, warranted=self._warranted)
         return restore(steps, [path], output, self.options, reporter, self._supply)
+
+    def _warranted(
+        self, network: Network, aligned: Aligned, options: Options, device: torch.device
+    ) -> float:
+        """Leave alone what is sharp and clean, unless told otherwise."""
+        return 1.0 if options.even_sharp else sharp.warranted(network, aligned, options, device)
 
     def plan(self, path: Path, output: Path) -> Report:
         """Check what can be checked without decoding pixels, and tell what would be done.

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -23,6 +23,8 @@ from burstfix.restore.options import Options
 from burstfix.restore.report import FrameReport, Report, Reporter, peak_memory_bytes
 from burstfix.restore.supply import Supply
 
+_COPIED_ROWS = 256  # at once, of what is not restored
+
 
 @dataclass(frozen=True, kw_only=True)
 class Steps:
@@ -31,10 +33,12 @@ class Steps:
     Args:
         task: what the backend must be for.
         align: brings decoded frames to one geometry and exposure, for the network.
+        warranted: tells how much of a restoration they call for, 0 to 1; None always takes all.
     """
 
     task: Task
     align: Callable[[list[Frame], Loaded, Options, "Recorder"], Aligned]
+    warranted: Callable[[Network, Aligned, Options, torch.device], float] | None = None
 
 
 def restore(
@@ -81,6 +85,9 @@ def restore(
     report.size, report.reference = aligned.reference.size, str(aligned.reference.path)
     if remark := network.remark(aligned.given.frames):
         recorder.note(remark)
+    if steps.warranted:
+        report.warranted = round(steps.warranted(network, aligned, options, chosen), 3)
+        options = replace(options, strength=options.strength * report.warranted)
     with recorder.time("fuse"):
         canvas = _fuse(network, aligned, kind, options, chosen, budget.tiles, recorder)
         shares = _shares(network, aligned, options, chosen, budget.tiles)
@@ -201,6 +208,10 @@ def _fuse(
     reference = aligned.reference
     canvas = Canvas(reference.size, kind, LINEAR if options.linear else reference.curve)
 
+    if options.strength == 0:
+        _copy(reference, canvas)
+        return canvas
+
     def on_tile(done: int, tiles: int) -> None:
         if done == 1:
             recorder.stage("fuse", tiles)
@@ -261,6 +272,14 @@ def _check(
             memory=memory,
             on_cells=on_cells,
         )
+
+
+def _copy(photograph: Frame, canvas: Canvas) -> None:
+    """Put a photograph on the canvas as it is."""
+    height, width = photograph.size
+    for top in range(0, height, _COPIED_ROWS):
+        bottom = min(top + _COPIED_ROWS, height)
+        canvas.put(top, 0, photograph.read(Box(top, 0, bottom, width)))
 
 
 def _mixed(reference: Frame, top: int, band: Tensor, strength: float) -> Tensor:
