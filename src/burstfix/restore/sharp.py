@@ -7,7 +7,7 @@ where a part is sharp, the rest is soft because it was meant to be, or moved.
 What tells is the point spread function that the network finds where there is detail: how far it is
 concentrated in the sharpest cells, and whether all cells are drawn out in one direction, as only
 shake draws them. Limits were chosen on training photographs as JPEGs; of 67 others of
-those, 72 in 100 are left alone while clean and 12 when they are shaken by 4 px or more.
+those, 67 in 100 are left alone while clean and 11 when they are shaken by 4 px or more.
 """
 
 import math
@@ -29,7 +29,7 @@ GRID = 6  # cells a side that are looked at, evenly spaced
 _DETAIL_SIDE = 15  # px; what varies over less than this is detail
 _FLAT = 0.012  # standard deviation of the detail, in codes, of a cell that tells nothing
 _SHARPEST = 0.9  # of the cells that tell something: this quantile
-_PEAK = (0.17, 0.2)  # of a sharp cell's point spread function: at least; and more for its direction
+_PEAK = (0.16, 0.3)  # of a sharp cell's point spread function: at least; and more for its direction
 _TRACE = 0.05  # of the peak; what is lower is estimation's own spread
 # From the first to the second, less and less is restored.
 _SHARP = (0.9, 1.1)  # times that peak
