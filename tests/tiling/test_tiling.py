@@ -266,6 +266,19 @@ def test_the_automatic_tile_fits_the_memory() -> None:
     assert tiling._auto_side(contract, 8, CPU, 1, None) == 64
 
 
+def test_a_picture_no_larger_than_a_tile_with_its_halo_is_one_tile() -> None:
+    contract = Contract(multiple_of=16, receptive_radius=96)
+
+    def side(memory: int, whole: Size) -> int:
+        return tiling._auto_side(contract, 2, CPU, memory, None, whole=whole)
+
+    plenty = 1 << 34
+    usual = side(plenty, (5000, 5000))
+    assert side(plenty, (720, 1280)) == 1280  # 960 x 960 would be read for a tile of 768
+    assert side(plenty, (768, 1280)) == usual
+    assert side(plenty // 256, (720, 1280)) < usual
+
+
 def test_half_precision_is_not_for_formulas(monkeypatch: pytest.MonkeyPatch) -> None:
     kinds: list[torch.dtype] = []
     original = Runner.restore

@@ -11,7 +11,7 @@ from burstfix import device as devices
 from burstfix.backends.base import Contract, Network
 from burstfix.device import Precision
 from burstfix.errors import UsageError
-from burstfix.frame import Box
+from burstfix.frame import Box, Size
 from burstfix.tiling.ahead import ahead
 from burstfix.tiling.layout import Layout, layout_for
 from burstfix.tiling.reader import LIGHT_BYTES, Reader, Room, Source, TensorSource, Tile, delivered
@@ -93,7 +93,9 @@ def run_tiled(
             bytes_needed(contract.survey, source.frames, source.size[1], rows), memory // 2
         )
         source = OneAtATime(source)
-    side = tile or _auto_side(contract, source.frames, device, memory, halo, dtype)
+    side = tile or _auto_side(
+        contract, source.frames, device, memory, halo, dtype, whole=source.size
+    )
     layout = layout_for(contract, source.size, side, halo)
     reader = Reader(
         source, layout, keep=min(memory // 3, _KEEP_BYTES), pinned=device.type == "cuda"
@@ -187,8 +189,12 @@ def _auto_side(
     memory: int,
     halo: int | None,
     dtype: torch.dtype = torch.float32,
+    whole: Size = (0, 0),
 ) -> int:
-    """Return the largest side whose tiles fit into the memory [px]."""
+    """Return the largest side whose tiles fit into the memory [px].
+
+    A whole picture that is no larger than such a tile with its halo is one tile: it has no halo.
+    """
     coding = 12 if contract.coding == "display" else 0
     working = contract.working_bytes * dtype.itemsize // 4
     once = contract.once_bytes * dtype.itemsize // 4  # bytes per pixel
@@ -204,7 +210,10 @@ def _auto_side(
     around = -(-(least.margin + least.blend) // contract.multiple_of)  # whole cells are read
     cells = max(0, box // contract.multiple_of - 2 * around)
     most = (_CPU_SIDE if frames > 1 else _LONE_SIDE) if device.type == "cpu" else _GPU_SIDE
-    return max(min(cells * contract.multiple_of, most), LEAST_SIDE)
+    side = max(min(cells * contract.multiple_of, most), LEAST_SIDE)
+    height, width = (-(-length // contract.multiple_of) * contract.multiple_of for length in whole)
+    read = min(box, side + 2 * around * contract.multiple_of)
+    return max(height, width) if 0 < height * width <= read**2 else side
 
 
 def _bands(
