@@ -16,10 +16,11 @@ from costs import kilo_multiplications
 from skimage.restoration import richardson_lucy, unsupervised_wiener
 from torch import Tensor
 
-from burstfix import weights
+from burstfix import Options, weights
 from burstfix.backends import BACKENDS
 from burstfix.backends.base import Network
 from burstfix.io.photos import decode_photo, read_photos
+from burstfix.restore.single import Singles
 from burstfix.synth.burst import SyntheticBurst
 from burstfix.train.config import read_recipe
 from burstfix.train.data import least_side, split_photos, to_light
@@ -41,6 +42,8 @@ WIENER, LUCY = "Wiener, true PSF", "Richardson-Lucy, true PSF"
 ROUNDS = 30  # of Richardson-Lucy: scikit-image's own choice
 BORDER = 48  # px mirrored around a frame, so that filters meet no edge
 AVERAGED = (7, 9, 11, 13)  # frames of the clip
+QUALITIES = (90, 98)  # of the JPEGs, least and largest, whose harm is measured
+PARTS = ("quality", "clip", "harm", "speed")
 SIZES = {"1280x720": (720, 1280), "12 MP": (3000, 4000)}
 
 
@@ -51,6 +54,7 @@ def main() -> None:
     parts: dict[str, Callable[[], Any]] = {
         "quality": lambda: _quality(networks, options),
         "clip": lambda: _clip(networks, options),
+        "harm": lambda: _harm(options),
         "speed": lambda: _speed(options),
     }
     found = _measured_before(options)
@@ -78,8 +82,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--parts",
         nargs="+",
-        choices=("quality", "clip", "speed"),
-        default=["quality", "clip", "speed"],
+        choices=PARTS,
+        default=PARTS,
         help="the others are kept as they were measured before",
     )
     parser.add_argument("--json", type=Path, help="else benchmarks/results/single.json")
@@ -89,7 +93,7 @@ def _arguments() -> argparse.Namespace:
 def _measured_before(options: argparse.Namespace) -> dict[str, Any]:
     path: Path = options.json or RESULTS / "single.json"
     document = json.loads(path.read_text()) if path.exists() else {}
-    return {name: document[name] for name in ("quality", "clip", "speed") if name in document}
+    return {name: document[name] for name in PARTS if name in document}
 
 
 def _networks(extra: Sequence[Path]) -> dict[str, Network]:
@@ -188,6 +192,41 @@ def _as_burst(light: Tensor) -> SyntheticBurst:
     )
 
 
+def _harm(options: argparse.Namespace) -> dict[str, Any]:
+    """Restore JPEGs of whole sharp photographs as `burstfix single` does; what do they lose?"""
+    recipe = read_recipe("set-single")
+    split = split_photos(read_photos(options.photos), recipe.validation_share, least_side(recipe))
+    drawn = np.random.default_rng(1).integers(QUALITIES[0], QUALITIES[1] + 1, len(split.validation))
+    with tempfile.TemporaryDirectory() as folder:
+        work = []
+        for photo, quality in zip(split.validation, drawn, strict=True):
+            source = Path(folder, f"{Path(photo.name).stem}.jpg")
+            coding = [cv2.IMWRITE_JPEG_QUALITY, int(quality)]
+            cv2.imwrite(str(source), photo.pixels[..., ::-1], coding)
+            work.append((source, source.with_suffix(".png")))
+        with Singles(work, Options(bit_depth=8)) as singles:
+            reports = [singles.restore(*names) for names in work]
+        changes = [
+            _loss(photo.pixels[..., ::-1], *names)
+            for photo, names in zip(split.validation, work, strict=True)
+        ]
+    return {
+        "photographs": {
+            photo.name: {"warranted": report.warranted, "change_db": round(change, 3)}
+            for photo, report, change in zip(split.validation, reports, changes, strict=True)
+        }
+    }
+
+
+def _loss(truth: np.ndarray, given: Path, restored: Path) -> float:
+    """Return how much nearer to the truth the restored file is than the given one [dB]."""
+    errors = [
+        float(np.square(cv2.imread(str(path)).astype(float) - truth).mean())
+        for path in (restored, given)
+    ]
+    return 10 * float(np.log10(max(errors[1], 1e-9) / max(errors[0], 1e-9)))
+
+
 def _speed(options: argparse.Namespace) -> dict[str, Any]:
     """Time `burstfix single`, the whole process, from JPEG to PNG."""
     names = [name for name in BACKENDS if weights.default_weights(name, "single")]
@@ -211,6 +250,8 @@ def _print(found: Mapping[str, Any]) -> None:
     """Print what was measured, now or before."""
     if "quality" in found:
         _print_quality(found)
+    if "harm" in found:
+        _print_harm(found["harm"]["photographs"])
     if "clip" in found:
         rows = found["clip"]["psnr"]
         print()
@@ -221,6 +262,16 @@ def _print(found: Mapping[str, Any]) -> None:
                 for method, row in rows.items()
             ],
         )
+
+
+def _print_harm(photographs: Mapping[str, Mapping[str, float]]) -> None:
+    changes = np.array([each["change_db"] for each in photographs.values()])
+    alone = sum(each["warranted"] == 0 for each in photographs.values())
+    print(
+        f"\nJPEGs of {len(changes)} sharp photographs, whole: {alone} left alone; "
+        f"{(changes >= -0.1).sum()} lose 0.1 dB at most; "
+        f"median {np.median(changes):+.2f}, mean {changes.mean():+.2f}, worst {changes.min():+.1f} dB"
+    )
 
 
 def _print_quality(found: Mapping[str, Any]) -> None:
