@@ -221,7 +221,7 @@ def _harm(options: argparse.Namespace) -> dict[str, Any]:
 def _loss(truth: np.ndarray, given: Path, restored: Path) -> float:
     """Return how much nearer to the truth the restored file is than the given one [dB]."""
     errors = [
-        float(np.square(cv2.imread(str(path)).astype(float) - truth).mean())
+        float(np.square(np.asarray(cv2.imread(str(path)), float) - truth).mean())
         for path in (restored, given)
     ]
     return 10 * float(np.log10(max(errors[1], 1e-9) / max(errors[0], 1e-9)))
@@ -270,7 +270,8 @@ def _print_harm(photographs: Mapping[str, Mapping[str, float]]) -> None:
     print(
         f"\nJPEGs of {len(changes)} sharp photographs, whole: {alone} left alone; "
         f"{(changes >= -0.1).sum()} lose 0.1 dB at most; "
-        f"median {np.median(changes):+.2f}, mean {changes.mean():+.2f}, worst {changes.min():+.1f} dB"
+        f"median {np.median(changes):+.2f}, mean {changes.mean():+.2f}, "
+        f"worst {changes.min():+.1f} dB"
     )
 
 
