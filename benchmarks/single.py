@@ -43,6 +43,7 @@ ROUNDS = 30  # of Richardson-Lucy: scikit-image's own choice
 BORDER = 48  # px mirrored around a frame, so that filters meet no edge
 AVERAGED = (7, 9, 11, 13)  # frames of the clip
 QUALITIES = (90, 98)  # of the JPEGs, least and largest, whose harm is measured
+HARM_KINDS = {"as usual": False, "even sharp ones restored": True}
 PARTS = ("quality", "clip", "harm", "speed")
 SIZES = {"1280x720": (720, 1280), "12 MP": (3000, 4000)}
 
@@ -204,18 +205,23 @@ def _harm(options: argparse.Namespace) -> dict[str, Any]:
             coding = [cv2.IMWRITE_JPEG_QUALITY, int(quality)]
             cv2.imwrite(str(source), photo.pixels[..., ::-1], coding)
             work.append((source, source.with_suffix(".png")))
-        with Singles(work, Options(bit_depth=8)) as singles:
-            reports = [singles.restore(*names) for names in work]
-        changes = [
-            _loss(photo.pixels[..., ::-1], *names)
-            for photo, names in zip(split.validation, work, strict=True)
-        ]
-    return {
-        "photographs": {
-            photo.name: {"warranted": report.warranted, "change_db": round(change, 3)}
-            for photo, report, change in zip(split.validation, reports, changes, strict=True)
+        return {
+            kind: {
+                "warranted": _restore_all(work, even_sharp=even_sharp),
+                "change_db": [
+                    round(_loss(photo.pixels[..., ::-1], *names), 3)
+                    for photo, names in zip(split.validation, work, strict=True)
+                ],
+            }
+            for kind, even_sharp in HARM_KINDS.items()
         }
-    }
+
+
+def _restore_all(work: Sequence[tuple[Path, Path]], *, even_sharp: bool) -> list[float]:
+    """Restore photographs; return how much of it each was found to call for."""
+    options = Options(bit_depth=8, even_sharp=even_sharp, on_exists="overwrite")
+    with Singles(work, options) as singles:
+        return [singles.restore(*names).warranted for names in work]
 
 
 def _loss(truth: np.ndarray, given: Path, restored: Path) -> float:
@@ -251,7 +257,8 @@ def _print(found: Mapping[str, Any]) -> None:
     if "quality" in found:
         _print_quality(found)
     if "harm" in found:
-        _print_harm(found["harm"]["photographs"])
+        for kind in HARM_KINDS:
+            _print_harm(kind, found["harm"][kind])
     if "clip" in found:
         rows = found["clip"]["psnr"]
         print()
@@ -264,11 +271,10 @@ def _print(found: Mapping[str, Any]) -> None:
         )
 
 
-def _print_harm(photographs: Mapping[str, Mapping[str, float]]) -> None:
-    changes = np.array([each["change_db"] for each in photographs.values()])
-    alone = sum(each["warranted"] == 0 for each in photographs.values())
+def _print_harm(kind: str, found: Mapping[str, Sequence[float]]) -> None:
+    changes, alone = np.array(found["change_db"]), found["warranted"].count(0)
     print(
-        f"\nJPEGs of {len(changes)} sharp photographs, whole: {alone} left alone; "
+        f"\nJPEGs of {len(changes)} sharp photographs, whole, {kind}: {alone} left alone; "
         f"{(changes >= -0.1).sum()} lose 0.1 dB at most; "
         f"median {np.median(changes):+.2f}, mean {changes.mean():+.2f}, "
         f"worst {changes.min():+.1f} dB"

@@ -68,7 +68,7 @@ def line(length: int) -> np.ndarray:
 
 def judge(psf: np.ndarray, codes: np.ndarray, *, known_noise: bool = False) -> float:
     given = photograph(codes, known_noise=known_noise)
-    return warranted(Finder(psf), given, Options(), CPU)
+    return warranted(Finder(psf), given, CPU)
 
 
 def test_what_is_sharp_and_clean_is_left_alone_and_what_is_blurred_is_not() -> None:
@@ -101,7 +101,7 @@ def test_raw_files_are_always_restored() -> None:
 
 def test_small_photographs_and_networks_that_tell_no_blur_restore_all() -> None:
     assert judge(POINT, scene(CELL - 1, 420)) == 1
-    assert warranted(Finder(POINT, surveys=False), photograph(scene(300, 420)), Options(), CPU) == 1
+    assert warranted(Finder(POINT, surveys=False), photograph(scene(300, 420)), CPU) == 1
 
 
 @pytest.mark.parametrize("even_sharp", [False, True])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from burstfix.align.geometry import Matrix, apply
-from burstfix.align.warp import resample
+from burstfix.align.warp import make_room, resample
 from burstfix.color import luminance, to_root
 from burstfix.device import cores
 from burstfix.frame import Box, Pixels, Size
@@ -218,10 +218,7 @@ class FlowBurst:
             seen, 0 to 1, (F, 1, h, w). Where a picture saw nothing it repeats the reference.
         """
         reference = self.views[0].read(box)
-        burst, seen = into or (
-            torch.empty((self.frames, 3, *box.size)),
-            torch.empty((self.frames, 1, *box.size)),
-        )
+        burst, seen = into or make_room(self.frames, box)
         burst.copy_(reference.expand_as(burst))
         seen.zero_()[0] = 1
 

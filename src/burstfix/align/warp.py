@@ -63,10 +63,7 @@ class AlignedBurst:
             Linear light, (F, 3, h, w), the reference to the bit; and how far each pixel was
             seen, 0 to 1, (F, 1, h, w). Where a frame saw nothing it repeats the reference.
         """
-        burst, seen = into or (
-            torch.empty((self.frames, 3, *box.size)),
-            torch.empty((self.frames, 1, *box.size)),
-        )
+        burst, seen = into or make_room(self.frames, box)
         seen.fill_(1)
         burst[0] = self.views[0].read(box)
 
@@ -107,6 +104,11 @@ class AlignedBurst:
             return
         torch.lerp(burst[0], light, share, out=burst[index])
         seen[index, 0] = share
+
+
+def make_room(frames: int, box: Box) -> tuple[Tensor, Tensor]:
+    """Make tensors for a box of several frames, and what was seen; (F, 3, h, w), (F, 1, h, w)."""
+    return torch.empty(frames, 3, *box.size), torch.empty(frames, 1, *box.size)
 
 
 def _strips(box: Box) -> Iterator[Box]:

@@ -161,7 +161,8 @@ def _closing(report: "Report", strength: float) -> str:
     taken = strength * report.warranted
     if taken == 0 and strength:
         return "sharp and clean already, left as it is (--even-sharp restores it),"
-    return "restored" if taken == 1 else f"restored at strength {taken:.2g}"
+    why = "" if report.warranted == 1 else ", for it is nearly sharp (--even-sharp restores all),"
+    return "restored" if taken == 1 else f"restored at strength {taken:.2g}{why}"
 
 
 def _planned(report: "Report") -> str:

@@ -6,8 +6,8 @@ where a part is sharp, the rest is soft because it was meant to be, or moved.
 
 What tells is the point spread function that the network finds where there is detail: how far it is
 concentrated in the sharpest cells, and whether all cells are drawn out in one direction, as only
-shake draws them. Limits were chosen on training photographs as JPEGs; of 67 others of
-those, 67 in 100 are left alone while clean and 11 when they are shaken by 4 px or more.
+shake draws them. Limits were chosen on training photographs as JPEGs; of 67 others of those, 67 in
+100 are left alone while clean and 11 when they are shaken by 4 px or more.
 """
 
 import math
@@ -18,10 +18,8 @@ from torch import Tensor
 
 from burstfix.backends.base import DESCRIPTOR, Network
 from burstfix.color import encode
-from burstfix.device import choose_precision
 from burstfix.frame import Box, Frame
 from burstfix.restore.alignment import Aligned
-from burstfix.restore.options import Options
 from burstfix.tiling.runner import computing
 
 CELL = 128  # px
@@ -36,13 +34,12 @@ _SHARP = (0.9, 1.1)  # times that peak
 _NOISE = (2.0 / 255, 1.2 / 255)  # of the codes, in the flattest cell: standard deviation
 
 
-def warranted(network: Network, aligned: Aligned, options: Options, device: torch.device) -> float:
+def warranted(network: Network, aligned: Aligned, device: torch.device) -> float:
     """Tell how much of a restoration a photograph calls for.
 
     Args:
         network: is asked for the blur; one that tells none restores all.
         aligned: the photograph alone.
-        options: their precision.
         device: where to compute.
 
     Returns:
@@ -58,7 +55,7 @@ def warranted(network: Network, aligned: Aligned, options: Options, device: torc
     telling = _detail(codes) > _FLAT
     if not clean or not telling.any():
         return 1 - clean  # what shows nothing cannot be blurred
-    psfs = _psfs(network, cells[telling], aligned.told, options, device)
+    psfs = _psfs(network, cells[telling], aligned.told, device)
     least = _PEAK[0] + _PEAK[1] * _direction(psfs)
     sharp = float(psfs.flatten(1).amax(dim=1).quantile(_SHARPEST)) / least
     return 1 - _ramp(sharp, *_SHARP) * clean
@@ -77,13 +74,14 @@ def _starts(length: int) -> list[int]:
     return [(length - CELL) * place // max(count - 1, 1) for place in range(count)]
 
 
-def _psfs(
-    network: Network, cells: Tensor, told: Tensor, options: Options, device: torch.device
-) -> Tensor:
-    """Return the point spread function found in each cell; (cells, k, k)."""
+def _psfs(network: Network, cells: Tensor, told: Tensor, device: torch.device) -> Tensor:
+    """Return the point spread function found in each cell; (cells, k, k).
+
+    In fp32: little is computed, and whether a photograph is restored hangs on it.
+    """
     lights = cells[:, None].to(device)
     network.to(device).eval()
-    with computing(device, choose_precision(options.precision, device)):
+    with computing(device, torch.float32):
         known = told.to(device).expand(len(cells), -1, -1)
         found = network.find_blur(network.code(lights), torch.ones_like(lights[:, :, :1]), known)
     if found is None:

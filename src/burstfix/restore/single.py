@@ -8,11 +8,10 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-import torch
 
-from burstfix import device as devices
+from burstfix import device
 from burstfix.align.warp import AlignedBurst
-from burstfix.backends.base import Network, Task
+from burstfix.backends.base import Task
 from burstfix.errors import InputError
 from burstfix.frame import Frame, Size
 from burstfix.io.ahead import AheadReader, most_code_bytes
@@ -65,7 +64,7 @@ class Singles:
 
     def __enter__(self) -> "Singles":
         if self._open:
-            devices.choose(self.options.device)
+            device.choose(self.options.device)
             self._supply.network("single", self.options)
         self._stack.enter_context(self._supply.reader)
         return self
@@ -80,14 +79,9 @@ class Singles:
 
     def restore(self, path: Path, output: Path, reporter: Reporter | None = None) -> Report:
         """Restore one of the photographs; as `restore_single`."""
-        steps = Steps(task="single", align=_align, warranted=self._warranted)
+        warranted = None if self.options.even_sharp else sharp.warranted
+        steps = Steps(task="single", align=_align, warranted=warranted)
         return restore(steps, [path], output, self.options, reporter, self._supply)
-
-    def _warranted(
-        self, network: Network, aligned: Aligned, options: Options, device: torch.device
-    ) -> float:
-        """Leave alone what is sharp and clean, unless told otherwise."""
-        return 1.0 if options.even_sharp else sharp.warranted(network, aligned, options, device)
 
     def plan(self, path: Path, output: Path) -> Report:
         """Check what can be checked without decoding pixels, and tell what would be done.

@@ -38,7 +38,7 @@ class Steps:
 
     task: Task
     align: Callable[[list[Frame], Loaded, Options, "Recorder"], Aligned]
-    warranted: Callable[[Network, Aligned, Options, torch.device], float] | None = None
+    warranted: Callable[[Network, Aligned, torch.device], float] | None = None
 
 
 def restore(
@@ -85,10 +85,10 @@ def restore(
     report.size, report.reference = aligned.reference.size, str(aligned.reference.path)
     if remark := network.remark(aligned.given.frames):
         recorder.note(remark)
-    if steps.warranted:
-        report.warranted = round(steps.warranted(network, aligned, options, chosen), 3)
-        options = replace(options, strength=options.strength * report.warranted)
     with recorder.time("fuse"):
+        if steps.warranted:
+            report.warranted = round(steps.warranted(network, aligned, chosen), 3)
+            options = replace(options, strength=options.strength * report.warranted)
         canvas = _fuse(network, aligned, kind, options, chosen, budget.tiles, recorder)
         shares = _shares(network, aligned, options, chosen, budget.tiles)
     check = _check(network, aligned, canvas, options, chosen, budget.tiles, recorder)
