@@ -198,6 +198,21 @@ def test_a_tone_curve_is_laid_on_noisy_frames_and_on_truth_alike() -> None:
     torch.testing.assert_close(burst.frames, expected.expand_as(burst.frames), atol=0.004, rtol=0)
 
 
+def test_eight_bits_cut_noise_at_black_and_leave_the_truth() -> None:
+    photos = torch.full((2, 3, 160, 160), 0.01)
+    settings = replace(STILL, noise=(0.1, 0.1), eight_bit_share=1)
+
+    burst = synthesize(photos, settings, torch.Generator().manual_seed(0), 2)
+
+    reference = burst.frames[:, 0]  # not resampled
+    codes = color.encode(reference, color.SRGB) * 255
+    torch.testing.assert_close(codes, codes.round(), atol=0.01, rtol=0)
+    assert (reference == 0).float().mean() > 0.2
+    assert reference.mean() > 0.02  # cutting lifts the mean, which the network is to undo
+    torch.testing.assert_close(burst.truth, torch.full_like(burst.truth, 0.01))
+    assert burst.descriptor[..., 2:].isnan().all()
+
+
 def test_noise_after_demosaicing_is_as_the_descriptor_says() -> None:
     photos = torch.full((4, 3, 192, 192), 0.18)
     settings = replace(STILL, crop=128, noise=(0.02, 0.05), exposure_ev=0.5)

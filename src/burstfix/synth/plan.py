@@ -45,6 +45,7 @@ class CameraSettings:
     hot_pixels: float = 2e-4
 
     jpeg_share: float = 0.6  # the others are raw
+    eight_bit_share: float = 0.0  # of all: raw that a converter wrote as 8-bit sRGB, cut at black
     gamma: Range = (1.5, 2.5)
     quality: Range = (70.0, 98.0)
     subsample_share: float = 0.5  # of JPEG bursts
@@ -106,6 +107,7 @@ class Choices:
     ruined: int | None  # the frame
     ruin: Ruin
     jpeg: bool
+    eight_bit: bool
     subsample: bool
     correlated: bool
     full_colour: bool
@@ -157,6 +159,7 @@ def draw_plan(count: int, frames: int, settings: BurstSettings, generator: torch
     bursts, each = (count,), (count, frames)
     choices = _draw_choices(count, frames, settings, generator)
     jpeg = torch.tensor([choice.jpeg for choice in choices], device=generator.device)
+    coded = torch.tensor([c.jpeg or c.eight_bit for c in choices], device=generator.device)
     exposure_ev, gain_error = _draw_exposures(choices, frames, settings, generator)
     shot, read = _draw_noise(count, frames, settings, generator)
     white_balance, drift = _draw_colour(jpeg, frames, settings, generator)
@@ -184,7 +187,7 @@ def draw_plan(count: int, frames: int, settings: BurstSettings, generator: torch
         drift=drift,
         shot=shot,
         read=read,
-        noise_known=known & ~jpeg,
+        noise_known=known & ~coded,
         shift=shift,
         edge=edge,
     )
@@ -207,6 +210,7 @@ def _draw_choices(
             else None,
             ruin=RUINS[int(len(RUINS) * d[12])],
             jpeg=d[7] < settings.jpeg_share,
+            eight_bit=d[7] >= max(1 - settings.eight_bit_share, settings.jpeg_share),
             subsample=d[8] < settings.subsample_share,
             correlated=d[9] < settings.correlated_share,
             full_colour=d[9] >= 1 - settings.full_colour_share,  # its noise is white: never both

@@ -37,6 +37,8 @@ def record(
     for n, choice in enumerate(plan.choices):
         if choice.jpeg:
             developed[n] = _develop_jpeg(developed[n], n, choice, plan)
+        elif choice.eight_bit:
+            developed[n] = _round_to_srgb(developed[n])
     return developed
 
 
@@ -59,6 +61,16 @@ def _develop_jpeg(frames: Tensor, n: int, choice: Choices, plan: Plan) -> Tensor
     ycc = camera.clean(ycc, plan.clean_luma[n].expand(each), plan.clean_chroma[n].expand(each))
     ycc = camera.sharpen(ycc, plan.sharpen[n].expand(each))
     ycc = camera.quantise(ycc, plan.quality[n].expand(each), subsample=choice.subsample)
-    levels = camera.from_ycc(ycc).mul_(255).round_().clamp_(0, 255).int()
-    table = torch.arange(256, dtype=torch.float32, device=frames.device) / 255
+    return _decode_srgb(camera.from_ycc(ycc))
+
+
+def _round_to_srgb(frames: Tensor) -> Tensor:
+    """Pass linear light through a file of 8-bit sRGB, which knows nothing below black."""
+    return _decode_srgb(color.encode(frames.clamp(0, 1), color.SRGB))
+
+
+def _decode_srgb(codes: Tensor) -> Tensor:
+    """Round codes to 8 bits and return their light; (F, 3, w, w)."""
+    levels = codes.mul(255).round_().clamp_(0, 255).int()
+    table = torch.arange(256, dtype=torch.float32, device=codes.device) / 255
     return color.decode(table, color.SRGB)[levels]
