@@ -108,8 +108,22 @@ def test_flow_that_does_not_lead_back_is_occluded() -> None:
 
 def test_blocks_are_interpolated_between_their_middles() -> None:
     ramp = np.arange(8, dtype=np.float32)[None, :, None].repeat(4, axis=0) * 2 + 0.5
-    values = enlarge(ramp, 2, Box(0, 0, 8, 16))[..., 0]  # a ramp of slope 1 over pixels
-    torch.testing.assert_close(values[3, 1:15], torch.arange(1, 15, dtype=torch.float64))
+    values = enlarge(ramp, 2, Box(0, 0, 8, 16))[0]  # a ramp of slope 1 over pixels
+    torch.testing.assert_close(values[3, 1:15], torch.arange(1.0, 15.0))
+
+
+@pytest.mark.parametrize("step", [1, 2, 4, 8])
+def test_a_pixel_gets_the_same_value_in_any_box(step: int) -> None:
+    dice = np.random.default_rng(step)
+    blocks = dice.standard_normal((30, 41, 2)).astype(np.float32)
+    height, width = 30 * step - step // 2, 41 * step
+    whole = enlarge(blocks, step, Box(0, 0, height, width))
+    for _ in range(50):
+        (top, bottom), (left, right) = (
+            np.sort(dice.choice(side + 1, 2, replace=False)).tolist() for side in (height, width)
+        )
+        part = enlarge(blocks, step, Box(top, left, bottom, right))
+        assert torch.equal(part, whole[:, top:bottom, left:right])
 
 
 def test_tiny_pictures_have_no_flow() -> None:

@@ -1,5 +1,6 @@
 """Lay the frames of a film onto one of them, by dense optical flow, box by box."""
 
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from burstfix.frame import Box, Pixels, Size
 Field = NDArray[np.float32]  # displacements (x, y) in pixels of the full picture; (h, w, 2)
 Grey = NDArray[np.uint8]
 
-_LARGE = 1024  # px of the longer side from where flow is found at half the resolution
+_LARGE = 850  # px of the longer side, about, of the pictures that flow is found in
 _BLOCK = 8  # px, in which a homography is as good as linear
 _LEAST_SIDE = 16  # of pictures that flow is found in; DIS fails on smaller ones
 _SLACK, _SHARE = 0.5, 0.01  # px^2, and of the squared motion: what there and back may differ by
@@ -76,8 +77,8 @@ class Motion:
 
 
 def reduction_for(size: Size) -> int:
-    """Return at which part of the resolution flow is found: 1 or 2; 3 or more for huge pictures."""
-    return max(1, round(max(size) / _LARGE))
+    """Return at which part of the resolution flow is found: 1, 2, 4 and so on; see `enlarge`."""
+    return 1 << max(0, round(math.log2(max(size) / _LARGE)))
 
 
 def grey_of(light: Tensor, factor: int) -> Grey:
@@ -240,13 +241,13 @@ def _moved(pixels: Pixels, motion: Motion, box: Box) -> tuple[Tensor, Tensor] | 
     if motion.flow is None:
         return pixels.read(box), torch.ones(box.size)
     flow = enlarge(motion.flow, motion.step, box)
-    x = torch.arange(box.left, box.right, dtype=torch.float64)[None, :] + flow[..., 0]
-    y = torch.arange(box.top, box.bottom, dtype=torch.float64)[:, None] + flow[..., 1]
+    x = torch.arange(box.left, box.right, dtype=torch.float64)[None, :] + flow[0]
+    y = torch.arange(box.top, box.bottom, dtype=torch.float64)[:, None] + flow[1]
     read = resample(pixels, x, y)
     if read is None:
         return None
     light, share = read
-    known = enlarge(motion.seen[..., None], motion.step, box)[..., 0].float()
+    known = enlarge(motion.seen[..., None], motion.step, box)[0]
     return light, known if share is None else known * share
 
 
@@ -257,24 +258,20 @@ def enlarge(values: NDArray[np.float32], step: int, box: Box) -> Tensor:
 
     Args:
         values: one a block of step x step pixels; (h, w, C).
-        step: side of a block [px].
+        step: side of a block [px], a power of two: OpenCV's positions are then exact.
         box: pixels of the full picture.
 
     Returns:
-        (box height, box width, C) float64.
+        (C, box height, box width) float32.
     """
-    tensor = torch.from_numpy(values)
     if step == 1:
-        return tensor[box.top : box.bottom, box.left : box.right].double()
-    for axis, start, stop in ((0, box.top, box.bottom), (1, box.left, box.right)):
-        length = tensor.shape[axis]
-        position = (torch.arange(start, stop, dtype=torch.float64) - (step - 1) / 2) / step
-        position = position.clamp(0, length - 1)
-        low = position.floor().long().clamp_max(max(length - 2, 0))
-        share = (position - low).unsqueeze(1 - axis).unsqueeze(2)
-        one, other = (
-            tensor.index_select(axis, low),
-            tensor.index_select(axis, (low + 1).clamp_max(length - 1)),
-        )
-        tensor = torch.lerp(one.double(), other.double(), share)
-    return tensor
+        return torch.from_numpy(values[box.top : box.bottom, box.left : box.right]).movedim(2, 0)
+    height, width = values.shape[:2]
+    # With a block more on every side, which counts for pixels near the middle of the last one.
+    top, left = max(box.top // step - 1, 0), max(box.left // step - 1, 0)
+    bottom, right = min(-(-box.bottom // step) + 1, height), min(-(-box.right // step) + 1, width)
+    size = (right - left) * step, (bottom - top) * step
+    wide = cv2.resize(values[top:bottom, left:right], size, interpolation=cv2.INTER_LINEAR)
+    rows = slice(box.top - top * step, box.bottom - top * step)
+    columns = slice(box.left - left * step, box.right - left * step)
+    return torch.from_numpy(np.atleast_3d(wide)[rows, columns]).movedim(2, 0)

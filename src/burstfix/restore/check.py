@@ -69,7 +69,7 @@ class Check:
         height, width = self.size
         for top in range(0, height, 256):
             rows = enlarge(levels, _STEP, Box(top, 0, min(top + 256, height), width))
-            light = color.decode(rows[..., 0].float(), color.SRGB)
+            light = color.decode(rows[0], color.SRGB)
             canvas.put(top, 0, light.expand(3, -1, -1))
         return canvas
 

@@ -214,7 +214,7 @@ def _way(here: Shot, other: Shot) -> Field:
 
 def _cut(way: Field, here: Shot, box: Box) -> Tensor:
     """Cut what `_way` returns to a box; (3, h, w) float32."""
-    return enlarge(way, reduction_for(here.size), box).permute(2, 0, 1).float()
+    return enlarge(way, reduction_for(here.size), box)
 
 
 def _box(luma: Tensor, side: int, dice: np.random.Generator) -> Box:
