@@ -27,10 +27,10 @@ GRID = 6  # cells a side that are looked at, evenly spaced
 _DETAIL_SIDE = 15  # px; what varies over less than this is detail
 _FLAT = 0.012  # standard deviation of the detail, in codes, of a cell that tells nothing
 _SHARPEST = 0.9  # of the cells that tell something: this quantile
-_PEAK = (0.16, 0.3)  # of a sharp cell's point spread function: at least; and more for its direction
+_PEAK = (0.05, 0.4)  # of a sharp cell's point spread function: at least; and more for its direction
 _TRACE = 0.05  # of the peak; what is lower is estimation's own spread
 # From the first to the second, less and less is restored.
-_SHARP = (0.9, 1.1)  # times that peak
+_SHARP = (0.9, 1.0)  # times that peak
 _NOISE = (2.0 / 255, 1.2 / 255)  # of the codes, in the flattest cell: standard deviation
 
 
