@@ -40,6 +40,7 @@ CPU = torch.device("cpu")
 EVEN = ("small shake", "large shake", "defocus")  # one point spread function blurs all of a frame
 WIENER, LUCY = "Wiener, true PSF", "Richardson-Lucy, true PSF"
 ROUNDS = 30  # of Richardson-Lucy: scikit-image's own choice
+LEAST_LIGHT = 1e-4
 BORDER = 48  # px mirrored around a frame, so that filters meet no edge
 AVERAGED = (7, 9, 11, 13)  # frames of the clip
 QUALITIES = (90, 98)  # of the JPEGs, least and largest, whose harm is measured
@@ -141,7 +142,10 @@ def _wiener(plane: np.ndarray, psf: np.ndarray) -> np.ndarray:
 
 
 def _lucy(plane: np.ndarray, psf: np.ndarray) -> np.ndarray:
-    found: np.ndarray = richardson_lucy(plane, psf, num_iter=ROUNDS)  # type: ignore[no-untyped-call]
+    # What is black all over would be divided by next to nothing.
+    found: np.ndarray = richardson_lucy(  # type: ignore[no-untyped-call]
+        np.maximum(plane, LEAST_LIGHT), psf, num_iter=ROUNDS, filter_epsilon=LEAST_LIGHT
+    )
     return found
 
 
