@@ -16,6 +16,7 @@ from burstfix.synth.burst import SyntheticBurst
 from burstfix.synth.film import FilmSettings, film
 from burstfix.synth.reblur import Triples
 from burstfix.train.reblur import (
+    _CLEAR_DB,
     Supervision,
     Tuner,
     TuneSettings,
@@ -212,6 +213,22 @@ def test_what_hurts_is_taken_back(
     assert "would not help" in tuning.tell()
     for name, value in network.state_dict().items():
         torch.testing.assert_close(tuning.network.state_dict()[name], value, rtol=0, atol=0)
+
+
+def test_a_gain_that_may_be_chance_is_not_kept(
+    film_of_new_blur: tuple[Triples, Tensor],
+    supervision: Supervision,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    triples = single(film_of_new_blur[0])
+    parts = triples.take([0, 1]), triples.take([2, 3])
+    kept = tune(Sharpener(), *parts, supervision, settings=settings(model="warp"))
+    gain = kept.after.reblur_db - kept.before.reblur_db
+    assert kept.kept
+    assert gain > _CLEAR_DB
+
+    monkeypatch.setattr("burstfix.train.reblur._CLEAR_DB", gain + 0.01)
+    assert not tune(Sharpener(), *parts, supervision, settings=settings(model="warp")).kept
 
 
 def test_gains_on_the_film_that_cost_made_samples_are_not_kept(

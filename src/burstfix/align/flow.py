@@ -267,7 +267,7 @@ def enlarge(values: NDArray[np.float32], step: int, box: Box) -> Tensor:
     if step == 1:
         return torch.from_numpy(values[box.top : box.bottom, box.left : box.right]).movedim(2, 0)
     height, width = values.shape[:2]
-    # With a block more on every side, which counts for pixels near the middle of the last one.
+    # With a block more on every side: the box's outermost pixels lie between it and their own.
     top, left = max(box.top // step - 1, 0), max(box.left // step - 1, 0)
     bottom, right = min(-(-box.bottom // step) + 1, height), min(-(-box.right // step) + 1, width)
     size = (right - left) * step, (bottom - top) * step

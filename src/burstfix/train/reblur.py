@@ -175,7 +175,7 @@ def tune(
         tuner.exposure_cycle = choose_cycle(tuner, learned)
     before = tuner.score(held_out)
     best, best_state, after = before, None, before
-    least = before.reblur_db + _CLEAR_DB
+    least = before.reblur_db + _CLEAR_DB  # what a comparison must reach to be kept
     seconds = 0.0
     for step in range(1, settings.iterations + 1):
         began = time.monotonic()
@@ -187,7 +187,7 @@ def tune(
             after = tuner.score(held_out)
             if after.reblur_db > least and after.truth_db >= before.truth_db:
                 best, best_state = after, copy.deepcopy(tuned.state_dict())
-                least = best.reblur_db
+                least = after.reblur_db
     kept = best_state is not None
     tuned.load_state_dict(best_state if best_state is not None else network.state_dict())
     return Tuning(
