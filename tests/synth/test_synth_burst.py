@@ -2,6 +2,7 @@ from dataclasses import fields, replace
 
 import pytest
 import torch
+from torch import Tensor
 
 from burstfix import color
 from burstfix.synth.burst import SyntheticBurst, photo_side, synthesize
@@ -340,3 +341,34 @@ def test_a_gpu_makes_bursts_too() -> None:
 
     assert burst.frames.is_cuda
     assert torch.isfinite(burst.frames).all()
+
+
+def test_a_camera_that_denoises_leaves_coarse_grey_grain() -> None:
+    """Neighbours alike and colours alike, as in dark frames of phones."""
+    photos = torch.full((2, 3, 160, 160), 0.18)
+    noisy = replace(
+        STILL,
+        jpeg_share=1,
+        gamma=(2, 2),
+        noise=(0.05, 0.05),
+        clean_chroma=(0, 0),
+        quality=(98, 98),
+    )
+    cleaned = replace(noisy, clean_noise=(3, 3), smooth_chroma_share=1)
+    bursts = [
+        synthesize(photos, settings, torch.Generator().manual_seed(0), 2)
+        for settings in (noisy, cleaned)
+    ]
+
+    plain, grain = (burst.frames - burst.truth.unsqueeze(1) for burst in bursts)
+
+    torch.testing.assert_close(bursts[0].truth, bursts[1].truth)  # only the cleaning differs
+    assert 0.2 * plain.std() < grain.std() < 0.8 * plain.std()
+    assert _correlation(grain[..., 1:], grain[..., :-1]) > 0.6
+    assert _correlation(plain[..., 1:], plain[..., :-1]) < 0.4
+    assert _correlation(grain[:, :, 0], grain[:, :, 2]) > 0.9
+    assert _correlation(plain[:, :, 0], plain[:, :, 2]) < 0.8
+
+
+def _correlation(a: Tensor, b: Tensor) -> float:
+    return float(torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1])

@@ -103,3 +103,16 @@ def test_sharpening_steepens_luma_alone() -> None:
 
     assert sharp[:, 0].diff(dim=-1).abs().mean() > 1.3 * ycc[:, 0].diff(dim=-1).abs().mean()
     assert torch.equal(sharp[:, 1:], ycc[:, 1:])
+
+
+def test_smooth_chroma_fades_noise_but_not_edges() -> None:
+    generator = torch.Generator().manual_seed(0)
+    edge = (torch.arange(64) >= 32).float().expand(64, 64)
+    still = torch.stack([0.3 + 0.4 * edge, 0.2 * edge, -0.1 * edge]).unsqueeze(0)
+    noise = 0.02 * torch.randn(1, 3, 64, 64, generator=generator)
+
+    smooth = camera.smooth_chroma(still + noise, torch.tensor([0.02]))
+
+    assert torch.equal(smooth[:, 0], (still + noise)[:, 0])
+    assert (smooth - still)[:, 1:].std() < 0.25 * noise[:, 1:].std()
+    torch.testing.assert_close(smooth[:, 1:], still[:, 1:], atol=0.03, rtol=0)

@@ -1,7 +1,7 @@
 """What a camera's own software does to a picture: denoising, sharpening, JPEG."""
 
 import math
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import torch
 import torch.nn.functional as F
@@ -59,6 +59,25 @@ def clean(ycc: Tensor, luma: Tensor, chroma: Tensor) -> Tensor:
     colour = F.avg_pool2d(ycc[:, 1:], 5, 1, 2, count_include_pad=False)
     mixed = torch.lerp(ycc[:, 1:], colour, chroma.view(-1, 1, 1, 1))
     return torch.cat([smooth + kept * detail, mixed], dim=1)
+
+
+def smooth_chroma(ycc: Tensor, noise: Tensor) -> Tensor:
+    """Leave no noise in chroma but at edges of luma: the guided filter of He et al. 2013.
+
+    Args:
+        ycc: luma and chroma; (n, 3, h, w).
+        noise: deviation of luma's noise [code units], which is no edge; (n,).
+
+    Returns:
+        Luma as it is, chroma smooth over 15x15; (n, 3, h, w).
+    """
+    mean = partial(F.avg_pool2d, kernel_size=15, stride=1, padding=7, count_include_pad=False)
+    luma, chroma = ycc[:, :1], ycc[:, 1:]
+    middle, colour = mean(luma), mean(chroma)
+    spread = mean(luma.square()) - middle.square() + noise.view(-1, 1, 1, 1).square() + 1e-6
+    slope = (mean(luma * chroma) - middle * colour) / spread
+    offset = colour - slope * middle
+    return torch.cat([luma, mean(slope) * luma + mean(offset)], dim=1)
 
 
 def sharpen(ycc: Tensor, amount: Tensor) -> Tensor:

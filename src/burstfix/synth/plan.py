@@ -49,7 +49,9 @@ class CameraSettings:
     gamma: Range = (1.5, 2.5)
     quality: Range = (70.0, 98.0)
     subsample_share: float = 0.5  # of JPEG bursts
-    clean_luma: Range = (0.0, 0.03)
+    clean_luma: Range = (0.0, 0.03)  # size of the luma detail that a camera's denoising fades
+    clean_noise: Range = (0.0, 0.0)  # more of it, in deviations of the noise: leaves coarse grain
+    smooth_chroma_share: float = 0.0  # of JPEG bursts: next to no noise of colour
     clean_chroma: Range = (0.0, 0.8)
     sharpen: Range = (0.0, 0.8)
 
@@ -112,6 +114,7 @@ class Choices:
     correlated: bool
     full_colour: bool
     hot: bool
+    smooths_chroma: bool
     bracketed: bool
     pedestal: float
 
@@ -127,6 +130,7 @@ class Plan:
     gamma: Tensor  # (N,)
     quality: Tensor  # (N,)
     clean_luma: Tensor  # (N,)
+    clean_noise: Tensor  # (N,)
     clean_chroma: Tensor  # (N,)
     sharpen: Tensor  # (N,)
     extent: Tensor  # (N, F) px
@@ -169,6 +173,9 @@ def draw_plan(count: int, frames: int, settings: BurstSettings, generator: torch
     pedestal = torch.tensor([choice.pedestal for choice in choices], device=generator.device)
     known &= pedestal > read.amax(dim=1).sqrt()
     highlights = _chance(bursts, settings.highlight_share, generator)
+    clean_noise = torch.zeros(bursts, device=generator.device)
+    if settings.clean_noise[1] > 0:  # one more draw would change all bursts ever scored on
+        clean_noise = uniform(bursts, settings.clean_noise, generator)
     return Plan(
         choices=choices,
         brightness=uniform(bursts, settings.brightness_ev, generator).exp2(),
@@ -177,6 +184,7 @@ def draw_plan(count: int, frames: int, settings: BurstSettings, generator: torch
         gamma=uniform(bursts, settings.gamma, generator),
         quality=uniform(bursts, settings.quality, generator).round(),
         clean_luma=uniform(bursts, settings.clean_luma, generator),
+        clean_noise=clean_noise,
         clean_chroma=uniform(bursts, settings.clean_chroma, generator),
         sharpen=uniform(bursts, settings.sharpen, generator),
         extent=_draw_extents(count, frames, settings, generator),
@@ -215,8 +223,9 @@ def _draw_choices(
             correlated=d[9] < settings.correlated_share,
             full_colour=d[9] >= 1 - settings.full_colour_share,  # its noise is white: never both
             hot=d[10] < settings.hot_share,
+            smooths_chroma=d[10] >= 1 - settings.smooth_chroma_share,  # a die that serves already
             bracketed=d[11] < settings.bracket_share,
-            # A die that serves already: one more would redraw all bursts ever scored on.
+            # Likewise: one more would redraw all bursts ever scored on.
             pedestal=settings.pedestal[0] + d[12] * (settings.pedestal[1] - settings.pedestal[0]),
         )
         for d in dice

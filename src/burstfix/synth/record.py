@@ -55,13 +55,26 @@ def _add_grain(frames: Tensor, variance: Tensor, generator: torch.Generator) -> 
 
 def _develop_jpeg(frames: Tensor, n: int, choice: Choices, plan: Plan) -> Tensor:
     """Tone, clean, sharpen and compress a burst, and decode it as sRGB; (F, 3, w, w)."""
-    codes = frames.clamp(0, 1).pow_(1 / plan.gamma[n])
     each = (len(frames),)
+    noise = plan.clean_noise[n] * _noise_of_codes(frames, n, plan)
+    codes = frames.clamp(0, 1).pow_(1 / plan.gamma[n])
     ycc = camera.to_ycc(codes)
-    ycc = camera.clean(ycc, plan.clean_luma[n].expand(each), plan.clean_chroma[n].expand(each))
+    ycc = camera.clean(ycc, plan.clean_luma[n] + noise, plan.clean_chroma[n].expand(each))
+    if choice.smooths_chroma:
+        ycc = camera.smooth_chroma(ycc, noise)
     ycc = camera.sharpen(ycc, plan.sharpen[n].expand(each))
     ycc = camera.quantise(ycc, plan.quality[n].expand(each), subsample=choice.subsample)
     return _decode_srgb(camera.from_ycc(ycc))
+
+
+def _noise_of_codes(frames: Tensor, n: int, plan: Plan) -> Tensor:
+    """Return the noise's deviation in each frame's codes, where it is as light as on average; (F,).
+
+    A camera knows it from its ISO setting, and denoises accordingly.
+    """
+    light = frames.mean(dim=(1, 2, 3)).clamp(1e-4, 1)
+    slope = light.pow(1 / plan.gamma[n] - 1) / plan.gamma[n]
+    return slope * (plan.read[n] + plan.shot[n] * light).sqrt()
 
 
 def _round_to_srgb(frames: Tensor) -> Tensor:
