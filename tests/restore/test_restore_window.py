@@ -8,6 +8,8 @@ import torch
 from made import scene, to_light
 
 from burstfix.backends.base import Contract
+from burstfix.backends.set.config import Config
+from burstfix.backends.set.network import SetNetwork
 from burstfix.frame import Box
 from burstfix.restore.window import (
     Moment,
@@ -15,6 +17,7 @@ from burstfix.restore.window import (
     align_window,
     alignment_for,
     radius_for,
+    restore_windows,
     slide,
 )
 
@@ -107,3 +110,30 @@ def test_without_alignment_neighbours_are_taken_as_they_lie() -> None:
     burst, seen = source.read(Box(0, 0, 40, 64))
     assert torch.equal(burst[4], window.around[2].moment.light)
     assert float(seen.min()) == 1
+
+
+@pytest.mark.parametrize("memory", [None, 4 << 20])  # resampled ahead, or tile by tile
+def test_frames_restored_two_at_once_are_those_restored_one_by_one(memory: int | None) -> None:
+    """Only threads sum in another order."""
+    torch.manual_seed(0)
+    widths = (8, 8, 8, 8)
+    network = SetNetwork(
+        Config(frame_widths=widths, trunk_widths=widths, heads=1, blur_widths=widths)
+    ).eval()
+    before = torch.get_num_threads()
+    films = []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            windows = slide(moments(5, size=(90, 150)), 2)
+            found = restore_windows(
+                windows, network, device=torch.device("cpu"), precision="fp32", memory=memory
+            )
+            films.append([(each.window.shot.number, each.light, each.neighbours) for each in found])
+    finally:
+        torch.set_num_threads(before)
+    numbers, lights, neighbours = zip(*films[0], strict=True)
+    assert numbers == (0, 1, 2, 3, 4)
+    assert neighbours == (2, 3, 4, 3, 2)
+    for one, other in zip(lights, (light for _, light, _ in films[1]), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)

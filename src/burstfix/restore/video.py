@@ -25,9 +25,10 @@ from burstfix.restore.steps import Keeper
 from burstfix.restore.video_options import VideoOptions
 from burstfix.restore.window import (
     Moment,
+    Window,
     alignment_for,
     radius_for,
-    restore_window,
+    restore_windows,
     slide,
 )
 
@@ -193,33 +194,18 @@ def _restored(
         broken: receives why the film ends before its end.
         ends: receives when the last frame ends [ticks].
     """
-    info, contract, report = job.film.info, job.network.contract, job.report
-    lead = _LEAD_S * info.clock
-    first = None if job.start is None else job.start - lead
-    moments = _until_break(job.film.moments(done.reread or first), broken)
-    last = None if job.end is None else job.end + lead
-    wanted = takewhile(lambda moment: last is None or moment.time < last, moments)
-    skip = done.frames if done.last is None else 0
+    info, options, report = job.film.info, job.options, job.report
+    restored = restore_windows(
+        _wanted(job, done, broken),
+        job.network,
+        device=job.device,
+        precision=options.precision,
+        tile=options.tile,
+        memory=options.memory,
+    )
     used = 0
-    for window in slide(ahead(wanted), radius_for(contract)):
+    for window, light, neighbours in restored:
         moment = window.shot.moment
-        if job.end is not None and moment.time >= job.end:
-            break
-        if job.start is not None and moment.time < job.start:
-            continue
-        if window.shot.cut:
-            report.cuts_s.append(round((moment.time - info.start) / info.clock, 3))
-        if skip or (done.last is not None and moment.time <= done.last):
-            skip = max(0, skip - 1)
-            continue
-        light, neighbours = restore_window(
-            window,
-            job.network,
-            device=job.device,
-            precision=job.options.precision,
-            tile=job.options.tile,
-            memory=job.options.memory,
-        )
         used += neighbours
         report.frames += 1
         report.neighbours = used / (report.frames - done.frames)
@@ -227,6 +213,29 @@ def _restored(
         report.length_s = round((ends[0] - (job.start or info.start)) / info.clock, 6)
         job.recorder.step()
         yield moment, light
+
+
+def _wanted(job: _Job, done: Done, broken: list[BrokenClip]) -> Iterator[Window]:
+    """Read the film, and give the frames that are to be restored; as `_restored`."""
+    info = job.film.info
+    lead = _LEAD_S * info.clock
+    first = None if job.start is None else job.start - lead
+    moments = _until_break(job.film.moments(done.reread or first), broken)
+    last = None if job.end is None else job.end + lead
+    read = takewhile(lambda moment: last is None or moment.time < last, moments)
+    skip = done.frames if done.last is None else 0
+    for window in slide(ahead(read), radius_for(job.network.contract)):
+        moment = window.shot.moment
+        if job.end is not None and moment.time >= job.end:
+            break
+        if job.start is not None and moment.time < job.start:
+            continue
+        if window.shot.cut:
+            job.report.cuts_s.append(round((moment.time - info.start) / info.clock, 3))
+        if skip or (done.last is not None and moment.time <= done.last):
+            skip = max(0, skip - 1)
+            continue
+        yield window
 
 
 def _until_break(moments: Iterator[Moment], broken: list[BrokenClip]) -> Iterator[Moment]:

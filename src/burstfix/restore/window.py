@@ -1,5 +1,6 @@
 """A window that slides over a film: each frame with its neighbours, aligned and restored."""
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,9 +25,11 @@ from burstfix.align.flow import (
 from burstfix.align.homography import reduction_for as reduction_for_homography
 from burstfix.align.plane import plane_motion
 from burstfix.backends.base import Alignment, Contract, Network, film_descriptor
-from burstfix.device import Precision, cores
-from burstfix.frame import Size, TensorPixels
+from burstfix.device import Precision, cores, free_memory
+from burstfix.frame import Box, Size, TensorPixels
 from burstfix.io.store import reduced_luminance
+from burstfix.tiling.ahead import ahead, at_once, together
+from burstfix.tiling.reader import LIGHT_BYTES
 
 MOST_FRAMES = 5  # that a network which takes any number is given
 
@@ -146,39 +149,76 @@ def align_window(window: Window, contract: Contract) -> FlowBurst:
     return FlowBurst([TensorPixels(view.moment.light) for view in views], usable)
 
 
-def restore_window(
-    window: Window,
+class RestoredWindow(NamedTuple):
+    """A restored frame.
+
+    Args:
+        window: the frame as it was, and those around it.
+        light: linear light, (3, H, W) float32 on the CPU.
+        neighbours: from how many it was made.
+    """
+
+    window: Window
+    light: Tensor
+    neighbours: int
+
+
+def restore_windows(
+    windows: Iterator[Window],
     network: Network,
     *,
     device: torch.device,
     precision: Precision = "auto",
     tile: int | None = None,
     memory: int | None = None,
-) -> tuple[Tensor, int]:
-    """Restore a frame from its neighbours.
+) -> Iterator[RestoredWindow]:
+    """Restore frames from their neighbours; the next ones are aligned meanwhile.
 
     Args:
-        window: the frame and those around it.
+        windows: the frames and those around them.
         network: what restores; moved to the device.
         device: where to compute.
         precision: as `tiling.run_tiled` takes it, and likewise all others.
         tile: side of a tile [px].
         memory: what tiles may take [bytes].
-
-    Returns:
-        Linear light, (3, H, W) float32 on the CPU; and from how many neighbours it was made.
     """
-    burst = align_window(window, network.contract)
-    light = tiling.run_whole(
-        network,
-        burst,
-        descriptor=film_descriptor(burst.frames),
-        device=device,
-        precision=precision,
-        tile=tile,
-        memory=memory,
-    )
-    return light, sum(motion is not None for motion in burst.motions)
+    if memory is None:
+        memory = free_memory(torch.device("cpu")) // 2
+    share = memory // at_once(device)
+
+    def restore(aligned: _Aligned) -> RestoredWindow:
+        light = tiling.run_whole(
+            network,
+            aligned.burst,
+            descriptor=film_descriptor(aligned.burst.frames),
+            device=device,
+            precision=precision,
+            tile=tile,
+            memory=share,
+        )
+        return RestoredWindow(aligned.window, light, aligned.neighbours)
+
+    aligned = ahead(_align(windows, network.contract, share // 4))
+    yield from together(restore, aligned, device)
+
+
+class _Aligned(NamedTuple):
+    """A window, its frames in the geometry of the one, and how many neighbours show anything."""
+
+    window: Window
+    burst: tiling.Source
+    neighbours: int
+
+
+def _align(windows: Iterator[Window], contract: Contract, memory: int) -> Iterator[_Aligned]:
+    """Align windows, and resample them whole where that takes no more memory than given [bytes]."""
+    for window in windows:
+        burst = align_window(window, contract)
+        used = sum(motion is not None for motion in burst.motions)
+        if burst.frames * math.prod(burst.size) * LIGHT_BYTES <= memory:
+            yield _Aligned(window, tiling.TensorSource(*burst.read(Box.whole(burst.size))), used)
+        else:
+            yield _Aligned(window, burst, used)
 
 
 def restore_lights(
@@ -190,8 +230,9 @@ def restore_lights(
 ) -> Iterator[Tensor]:
     """Restore a film that is in memory, frame by frame; linear light, (3, H, W) each."""
     moments = (Moment(light, number, 1) for number, light in enumerate(frames))
-    for window in slide(moments, radius_for(network.contract)):
-        yield restore_window(window, network, device=device, precision=precision)[0]
+    windows = slide(moments, radius_for(network.contract))
+    for restored in restore_windows(windows, network, device=device, precision=precision):
+        yield restored.light
 
 
 def find_flows(reference: Shot, neighbours: list[Shot]) -> None:

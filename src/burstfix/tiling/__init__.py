@@ -92,11 +92,14 @@ def run_tiled(
         memory -= min(
             bytes_needed(contract.survey, source.frames, source.size[1], rows), memory // 2
         )
-        source = OneAtATime(source)
     side = tile or _auto_side(
         contract, source.frames, device, memory, halo, dtype, whole=source.size
     )
     layout = layout_for(contract, source.size, side, halo)
+    if contract.survey:  # both passes read
+        one_tile = sum(map(len, layout.bands())) == 1
+        source = TensorSource(*source.read(Box.whole(source.size))) if one_tile else source
+        source = OneAtATime(source)
     reader = Reader(
         source, layout, keep=min(memory // 3, _KEEP_BYTES), pinned=device.type == "cuda"
     )

@@ -1,10 +1,16 @@
-"""Reads what is computed next while the network computes."""
+"""Keeps all cores busy: reads what comes next meanwhile, and computes some things at once."""
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+import torch
+
 Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_AT_ONCE = 2  # more take more memory than they gain
 
 
 def ahead(items: Iterator[Item]) -> Iterator[Item]:
@@ -19,3 +25,44 @@ def ahead(items: Iterator[Item]) -> Iterator[Item]:
             held = [item]
             del item
             yield held.pop()
+
+
+def at_once(device: torch.device) -> int:
+    """Return how many things are computed at once on a device: two on a CPU with two cores."""
+    return min(_AT_ONCE, torch.get_num_threads()) if device.type == "cpu" else 1
+
+
+def together(
+    function: Callable[[Item], Result], items: Iterable[Item], device: torch.device
+) -> Iterator[Result]:
+    """Apply a function to items, `at_once` of them, each on its part of torch's threads.
+
+    Small operations gain next to nothing by more threads, and keep them waiting.
+
+    Args:
+        function: is called in threads of its own.
+        items: are taken in the calling thread, at most two more than were returned.
+        device: where the function computes.
+
+    Yields:
+        The results in the order of the items.
+    """
+    count = at_once(device)
+    if count < 2:
+        yield from map(function, items)
+        return
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads // count)  # here, and in threads that begin from now on
+    pool = ThreadPoolExecutor(count)
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            del item
+            if len(waiting) > count:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)

@@ -11,7 +11,7 @@ from torch import Tensor
 from burstfix.backends.base import Network, Survey
 from burstfix.backends.mirror import mirrored
 from burstfix.frame import Box, Size
-from burstfix.tiling.ahead import ahead
+from burstfix.tiling.ahead import ahead, together
 from burstfix.tiling.reader import LIGHT_BYTES, Room, Source
 from burstfix.tiling.runner import Runner
 
@@ -64,6 +64,9 @@ class _Block:
     seen: Tensor
 
 
+_Task = tuple[_Block, list[tuple[int, int]]]  # and rows and columns of some cells of it
+
+
 class Surveyor:
     """Keeps the planes of the rows that tiles still need.
 
@@ -90,9 +93,9 @@ class Surveyor:
         survey = self.survey
         until = min(self.rows, (bottom - 1 + survey.fade) // survey.cell + 1)
         self._make_room(top, max(until, self.done) * survey.cell + survey.fade)
-        for block in ahead(self._blocks(until)):
-            self._measure(block)
-            del block  # before the next is taken
+        for cells, pieces in together(self._measure, self._tasks(until), self.runner.device):
+            for cell, piece in zip(cells, pieces, strict=True):
+                self._add(*cell, piece)
         self.done = max(until, self.done)
 
     def read(self, box: Box) -> Tensor:
@@ -118,18 +121,23 @@ class Surveyor:
                 block = [self._read(rows, columns)]
                 yield block.pop()  # no reference stays here while the block is computed
 
-    def _measure(self, block: _Block) -> None:
-        """Compute some cells, as many at once as give a device enough to do."""
+    def _tasks(self, until: int) -> Iterator[_Task]:
+        """Take as many cells at once as give a device enough to do."""
         count = max(1, FRAMES_AT_ONCE // self.source.frames)
-        cells = list(product(block.rows, block.columns))
-        for start in range(0, len(cells), count):
-            chosen = cells[start : start + count]
-            pieces, visible = (
-                torch.stack(parts)
-                for parts in zip(*(self._cut(block, *cell) for cell in chosen), strict=True)
-            )
-            for cell, piece in zip(chosen, self.runner.survey(pieces, visible), strict=True):
-                self._add(*cell, piece)
+        for block in ahead(self._blocks(until)):
+            cells = list(product(block.rows, block.columns))
+            for start in range(0, len(cells), count):
+                yield block, cells[start : start + count]
+            del block  # before the next is taken
+
+    def _measure(self, task: _Task) -> tuple[list[tuple[int, int]], Tensor]:
+        """Compute some cells of a block; returns them too."""
+        block, cells = task
+        pieces, seen = (
+            torch.stack(parts)
+            for parts in zip(*(self._cut(block, *cell) for cell in cells), strict=True)
+        )
+        return cells, self.runner.survey(pieces, seen)
 
     def _cut(self, block: _Block, row: int, column: int) -> tuple[Tensor, Tensor]:
         """Return a cell with the margin around; and what was seen of it, without."""
@@ -190,7 +198,7 @@ def bytes_needed(survey: Survey, frames: int, width: int, rows: int) -> int:
     """
     side = survey.cell + 2 * survey.margin
     block = ((_AT_ONCE - 1) * survey.cell + side) ** 2 * frames * LIGHT_BYTES
-    computing = max(frames, FRAMES_AT_ONCE) * side**2 * LIGHT_BYTES * _WORKING
+    computing = 2 * max(frames, FRAMES_AT_ONCE) * side**2 * LIGHT_BYTES * _WORKING
     planes = survey.planes * width * (rows + 2 * survey.cell) * 4
     return 3 * block + computing + planes  # one more is read ahead, and while it is, twice
 

@@ -116,18 +116,18 @@ class SetNetwork(Network):
     ) -> Tensor:
         """Fuse frames and correct a part, with what undoing blur gave: (N, 3 R, H, W)."""
         light, shared = self._meet(burst, seen, descriptor, order)
-        if deblurred is not None:
-            light = torch.cat([light, deblurred], dim=1)
-        pictures = to_code(light)
+        pictures = to_code(light) if deblurred is None else to_code(light, deblurred)
         del light
         judged = core.grow(_AROUND).intersect(Box.whole(_size(burst))) if self.restraint else core
         correction, logits = self.trunk(pictures, shared, judged)
         pictures = cropped(pictures, judged)
         base = pictures[:, :3]
         if deblurred is not None:
-            choices = torch.cat([base, pictures[:, -3 * len(FLOORS) :]], dim=1)
-            choices = choices.view(len(base), -1, *base.shape[1:])
-            base = (choices * logits.softmax(dim=1)[:, :, None]).sum(dim=1)
+            choices = (base, *torch.split(pictures[:, -3 * len(FLOORS) :], 3, dim=1))
+            shares = torch.split(logits.softmax(dim=1), 1, dim=1)
+            base = torch.zeros_like(base)
+            for share, choice in zip(shares, choices, strict=True):
+                base = torch.addcmul(base, share, choice)
         restored = base + correction
         if self.restraint and burst.shape[1] == 1 and not self.training:  # it lets no gradient by
             # A file that tells its noise tells what may be taken off.

@@ -79,9 +79,9 @@ class Trunk(nn.Module):
             What to add to the part (N, 3, h, w); and, where there are deblurred pictures, logits of
             how far to take the first fused and each deblurred one, (N, 1 + FLOORS, h, w).
         """
-        planes = F.pixel_unshuffle(pictures, 2).to(shared[0].dtype)
-        planes = torch.cat([planes, shared[0]], dim=1)
-        features = self.stem(planes.contiguous(memory_format=torch.channels_last))
+        planes = F.pixel_unshuffle(pictures.to(shared[0].dtype), 2)
+        planes = planes.contiguous(memory_format=torch.channels_last)
+        features = self.stem(torch.cat([planes, shared[0]], dim=1))
         levels = []
         for level, blocks in enumerate(self.encode):
             if level:
