@@ -22,6 +22,7 @@ from burstfix.backends.base import Network
 from burstfix.io.photos import decode_photo, read_photos
 from burstfix.restore.single import Singles
 from burstfix.synth.burst import SyntheticBurst
+from burstfix.synth.render_single import render_single
 from burstfix.train.config import read_recipe
 from burstfix.train.data import least_side, split_photos, to_light
 from burstfix.train.evaluate import Score, restore_each, score_of, table
@@ -45,7 +46,10 @@ BORDER = 48  # px mirrored around a frame, so that filters meet no edge
 AVERAGED = (7, 9, 11, 13)  # frames of the clip
 QUALITIES = (90, 98)  # of the JPEGs, least and largest, whose harm is measured
 HARM_KINDS = {"as usual": False, "even sharp ones restored": True}
-PARTS = ("quality", "clip", "harm", "speed")
+PARTS = ("quality", "clip", "harm", "shaken", "speed")
+SHAKEN = {"2 to 4 px": (2.0, 4.0), "4 to 9 px": (4.0, 9.0), "14 to 25 px": (14.0, 25.0)}
+SHAKEN_COUNT = 24  # photographs
+SHAKEN_NOISE = 0.003  # deviation at middle grey: of good light
 SIZES = {"1280x720": (720, 1280), "12 MP": (3000, 4000)}
 
 
@@ -57,6 +61,7 @@ def main() -> None:
         "quality": lambda: _quality(networks, options),
         "clip": lambda: _clip(networks, options),
         "harm": lambda: _harm(options),
+        "shaken": lambda: _shaken(options),
         "speed": lambda: _speed(options),
     }
     found = _measured_before(options)
@@ -221,6 +226,40 @@ def _harm(options: argparse.Namespace) -> dict[str, Any]:
         }
 
 
+def _shaken(options: argparse.Namespace) -> dict[str, Any]:
+    """Restore JPEGs of shaken photographs as `burstfix single` does; what do they gain?"""
+    recipe = read_recipe("set-single")
+    split = split_photos(read_photos(options.photos), recipe.validation_share, least_side(recipe))
+    photos = split.validation[:: max(1, len(split.validation) // SHAKEN_COUNT)][:SHAKEN_COUNT]
+    random = np.random.default_rng(2)
+    found: dict[str, Any] = {kind: {} for kind in HARM_KINDS}
+    with tempfile.TemporaryDirectory() as folder:
+        for extent, blur in SHAKEN.items():
+            truths, work = [], []
+            for number, photo in enumerate(photos):
+                light = to_light(torch.from_numpy(photo.pixels.copy())[None])[0]
+                made = render_single(light, noise=SHAKEN_NOISE, blur=blur, seed=number)
+                truths.append(_bgr(made.truth()))
+                source = Path(folder, f"{extent}-{number}.jpg")
+                quality = int(random.integers(QUALITIES[0], QUALITIES[1] + 1))
+                cv2.imwrite(str(source), _bgr(made.linear()), [cv2.IMWRITE_JPEG_QUALITY, quality])
+                work.append((source, source.with_suffix(".png")))
+            for kind, even_sharp in HARM_KINDS.items():
+                warranted = _restore_all(work, even_sharp=even_sharp)
+                gains = [
+                    round(_loss(truth, *names), 3)
+                    for truth, names in zip(truths, work, strict=True)
+                ]
+                found[kind][extent] = {"warranted": warranted, "change_db": gains}
+    return found
+
+
+def _bgr(light: Tensor) -> np.ndarray:
+    """Code a picture (3, H, W) in 8 bits, as OpenCV writes it."""
+    codes = (to_codes(light[None].clamp(0, 1))[0] * 255).round().byte()
+    return codes.permute(1, 2, 0).flip(-1).contiguous().numpy()
+
+
 def _restore_all(work: Sequence[tuple[Path, Path]], *, even_sharp: bool) -> list[float]:
     """Restore photographs; return how much of it each was found to call for."""
     options = Options(bit_depth=8, even_sharp=even_sharp, on_exists="overwrite")
@@ -263,6 +302,8 @@ def _print(found: Mapping[str, Any]) -> None:
     if "harm" in found:
         for kind in HARM_KINDS:
             _print_harm(kind, found["harm"][kind])
+    if "shaken" in found:
+        _print_shaken(found["shaken"])
     if "clip" in found:
         rows = found["clip"]["psnr"]
         print()
@@ -283,6 +324,19 @@ def _print_harm(kind: str, found: Mapping[str, Sequence[float]]) -> None:
         f"median {np.median(changes):+.2f}, mean {changes.mean():+.2f}, "
         f"worst {changes.min():+.1f} dB"
     )
+
+
+def _print_shaken(found: Mapping[str, Any]) -> None:
+    rows = []
+    for kind in HARM_KINDS:
+        cells = []
+        for extent in SHAKEN:
+            changes, shares = (found[kind][extent][key] for key in ("change_db", "warranted"))
+            alone = shares.count(0)
+            cells.append(f"{np.mean(changes):+.2f}, {min(changes):+.1f}, {alone} of {len(shares)}")
+        rows.append([kind, *cells])
+    print()
+    print_table(["Shaken JPEGs: mean, worst [dB], left alone", *SHAKEN], rows)
 
 
 def _print_quality(found: Mapping[str, Any]) -> None:
