@@ -96,16 +96,21 @@ def run_tiled(
         contract, source.frames, device, memory, halo, dtype, whole=source.size
     )
     layout = layout_for(contract, source.size, side, halo)
-    if contract.survey:  # both passes read
-        one_tile = sum(map(len, layout.bands())) == 1
-        source = TensorSource(*source.read(Box.whole(source.size))) if one_tile else source
-        source = OneAtATime(source)
+    if contract.survey:
+        source = OneAtATime(_read_once(source, layout))
     reader = Reader(
         source, layout, keep=min(memory // 3, _KEEP_BYTES), pinned=device.type == "cuda"
     )
     runner = Runner(network, layout, descriptor=descriptor, device=device, dtype=dtype)
     surveyor = make_surveyor(network, source, layout.padded, runner)
     yield from _bands(layout, ahead(reader.tiles()), runner, surveyor, on_tile)
+
+
+def _read_once(source: Source, layout: Layout) -> Source:
+    """Read a picture that is one tile, and so would be read whole by each of the two passes."""
+    if sum(map(len, layout.bands())) > 1:
+        return source
+    return TensorSource(*source.read(Box.whole(source.size)))
 
 
 def run_whole(
