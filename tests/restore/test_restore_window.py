@@ -112,7 +112,7 @@ def test_without_alignment_neighbours_are_taken_as_they_lie() -> None:
     assert float(seen.min()) == 1
 
 
-@pytest.mark.parametrize("memory", [None, 4 << 20])  # resampled ahead, or tile by tile
+@pytest.mark.parametrize("memory", [None, 4 << 20])  # resampled ahead, or one after the other
 def test_frames_restored_two_at_once_are_those_restored_one_by_one(memory: int | None) -> None:
     """Only threads sum in another order."""
     torch.manual_seed(0)

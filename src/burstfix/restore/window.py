@@ -32,6 +32,7 @@ from burstfix.tiling.ahead import ahead, at_once, together
 from burstfix.tiling.reader import LIGHT_BYTES
 
 MOST_FRAMES = 5  # that a network which takes any number is given
+_ENOUGH_BYTES = 3 << 29  # of memory, to restore two frames at once
 
 
 class Moment(NamedTuple):
@@ -184,7 +185,8 @@ def restore_windows(
     """
     if memory is None:
         memory = free_memory(torch.device("cpu")) // 2
-    share = memory // at_once(device)
+    count = at_once(device) if memory >= _ENOUGH_BYTES else 1
+    share = memory // count
 
     def restore(aligned: _Aligned) -> RestoredWindow:
         light = tiling.run_whole(
@@ -199,7 +201,7 @@ def restore_windows(
         return RestoredWindow(aligned.window, light, aligned.neighbours)
 
     aligned = ahead(_align(windows, network.contract, share // 4))
-    yield from together(restore, aligned, device)
+    yield from together(restore, aligned, count)
 
 
 class _Aligned(NamedTuple):

@@ -33,21 +33,20 @@ def at_once(device: torch.device) -> int:
 
 
 def together(
-    function: Callable[[Item], Result], items: Iterable[Item], device: torch.device
+    function: Callable[[Item], Result], items: Iterable[Item], count: int
 ) -> Iterator[Result]:
-    """Apply a function to items, `at_once` of them, each on its part of torch's threads.
+    """Apply a function to items, some at once, each on its part of torch's threads.
 
     Small operations gain next to nothing by more threads, and keep them waiting.
 
     Args:
         function: is called in threads of its own.
-        items: are taken in the calling thread, at most two more than were returned.
-        device: where the function computes.
+        items: are taken in the calling thread, at most `count` more than were returned.
+        count: how many at once, at most `at_once`; 1 computes in the calling thread.
 
     Yields:
         The results in the order of the items.
     """
-    count = at_once(device)
     if count < 2:
         yield from map(function, items)
         return

@@ -11,7 +11,7 @@ from torch import Tensor
 from burstfix.backends.base import Network, Survey
 from burstfix.backends.mirror import mirrored
 from burstfix.frame import Box, Size
-from burstfix.tiling.ahead import ahead, together
+from burstfix.tiling.ahead import ahead, at_once, together
 from burstfix.tiling.reader import LIGHT_BYTES, Room, Source
 from burstfix.tiling.runner import Runner
 
@@ -93,7 +93,8 @@ class Surveyor:
         survey = self.survey
         until = min(self.rows, (bottom - 1 + survey.fade) // survey.cell + 1)
         self._make_room(top, max(until, self.done) * survey.cell + survey.fade)
-        for cells, pieces in together(self._measure, self._tasks(until), self.runner.device):
+        count = at_once(self.runner.device)
+        for cells, pieces in together(self._measure, self._tasks(until), count):
             for cell, piece in zip(cells, pieces, strict=True):
                 self._add(*cell, piece)
         self.done = max(until, self.done)
