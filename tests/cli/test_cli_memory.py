@@ -6,18 +6,19 @@ import sys
 
 import pytest
 
-# Takes pieces of 8 MB, leaves them but the last, takes them anew, and tells how much memory is held
+# Takes pieces of 8 MB, or of 32, leaves them but the last, takes them anew, and tells how much memory is held
 # at the end, and how many page faults the second time cost.
 SCRIPT = """
 import os, resource, sys
 from burstfix.cli.memory import tune
-tune(sys.argv[1], film=len(sys.argv) > 2)
+tune(sys.argv[1], film="film" in sys.argv)
 import torch
-pieces = [torch.ones(1 << 21) for _ in range(32)]
+size = 1 << (23 if "large" in sys.argv else 21)
+pieces = [torch.ones(size) for _ in range(32)]
 del pieces[0]  # untuned, glibc learns here to keep pieces of this size
 pieces = pieces[:1]
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-pieces += [torch.ones(1 << 21) for _ in range(32)]
+pieces += [torch.ones(size) for _ in range(32)]
 faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 last = pieces[-1]
 del pieces
@@ -52,3 +53,8 @@ def test_memory_that_is_kept_costs_no_page_faults_again() -> None:
 
 def test_films_hand_pieces_back_with_backends_that_are_else_left_alone() -> None:
     assert measure("mean")[0] - measure("mean", "film")[0] > 100 << 20
+
+
+def test_films_by_set_hand_large_pieces_back() -> None:
+    kept, handed_back = measure("set", "large"), measure("set", "film", "large")
+    assert kept[0] - handed_back[0] > 400 << 20

@@ -14,6 +14,7 @@ from collections.abc import Callable
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -3, -4, -8  # glibc's malloc.h
 _LARGE_BYTES = 4 << 20  # from here on pieces are handed back
 _FILM_BYTES = 1 << 20  # likewise for films: planes and flows of a frame are smaller than tiles
+_KEEPING_FILM_BYTES = 16 << 20  # likewise by `set`: with all kept, 1.5 MB more with every frame
 _SPARE_BYTES = 64 << 20  # of smaller pieces may be kept; by default, glibc would keep next to none
 _NEVER = (1 << 31) - 1  # bytes: the most that mallopt can be told
 
@@ -37,11 +38,11 @@ def tune(backend: str, *, film: bool = False) -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if own or mallopt is None:  # musl has none
         return
-    if backend in _KEEPING:
-        _keep(mallopt)
-    elif film:
+    if film:
         mallopt(_M_ARENA_MAX, 1)
-        _hand_back(mallopt, _FILM_BYTES)
+        _hand_back(mallopt, _KEEPING_FILM_BYTES if backend in _KEEPING else _FILM_BYTES)
+    elif backend in _KEEPING:
+        _keep(mallopt)
     else:
         _hand_back(mallopt, _LARGE_BYTES)
 

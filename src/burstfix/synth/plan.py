@@ -51,7 +51,7 @@ class CameraSettings:
     subsample_share: float = 0.5  # of JPEG bursts
     clean_luma: Range = (0.0, 0.03)  # size of the luma detail that a camera's denoising fades
     clean_noise: Range = (0.0, 0.0)  # more of it, in deviations of the noise: leaves coarse grain
-    smooth_chroma_share: float = 0.0  # of JPEG bursts: next to no noise of colour
+    smooth_chroma_share: float = 0.0  # of JPEG bursts: next to no noise of colour, grain coarse
     clean_chroma: Range = (0.0, 0.8)
     sharpen: Range = (0.0, 0.8)
 
@@ -115,6 +115,7 @@ class Choices:
     full_colour: bool
     hot: bool
     smooths_chroma: bool
+    cleans_twice: bool
     bracketed: bool
     pedestal: float
 
@@ -224,6 +225,7 @@ def _draw_choices(
             full_colour=d[9] >= 1 - settings.full_colour_share,  # its noise is white: never both
             hot=d[10] < settings.hot_share,
             smooths_chroma=d[10] >= 1 - settings.smooth_chroma_share,  # a die that serves already
+            cleans_twice=d[10] >= 1 - settings.smooth_chroma_share / 2,
             bracketed=d[11] < settings.bracket_share,
             # Likewise: one more would redraw all bursts ever scored on.
             pedestal=settings.pedestal[0] + d[12] * (settings.pedestal[1] - settings.pedestal[0]),

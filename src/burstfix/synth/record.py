@@ -59,7 +59,8 @@ def _develop_jpeg(frames: Tensor, n: int, choice: Choices, plan: Plan) -> Tensor
     noise = plan.clean_noise[n] * _noise_of_codes(frames, n, plan)
     codes = frames.clamp(0, 1).pow_(1 / plan.gamma[n])
     ycc = camera.to_ycc(codes)
-    ycc = camera.clean(ycc, plan.clean_luma[n] + noise, plan.clean_chroma[n].expand(each))
+    for _ in range(2 if choice.cleans_twice else 1):
+        ycc = camera.clean(ycc, plan.clean_luma[n] + noise, plan.clean_chroma[n].expand(each))
     if choice.smooths_chroma:
         ycc = camera.smooth_chroma(ycc, noise)
     ycc = camera.sharpen(ycc, plan.sharpen[n].expand(each))
