@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-# Takes pieces of 8 MB, or of 32, leaves them but the last, takes them anew, and tells how much memory is held
-# at the end, and how many page faults the second time cost.
+# Takes pieces of 8 MB, or of 32, leaves them but the last, takes them anew, and tells how much
+# memory is held at the end, and how many page faults the second time cost.
 SCRIPT = """
 import os, resource, sys
 from burstfix.cli.memory import tune
