@@ -14,7 +14,7 @@ from collections.abc import Callable
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -3, -4, -8  # glibc's malloc.h
 _LARGE_BYTES = 4 << 20  # from here on pieces are handed back
 _FILM_BYTES = 1 << 20  # likewise for films: planes and flows of a frame are smaller than tiles
-_KEEPING_FILM_BYTES = 16 << 20  # likewise by `set`: with all kept, 1.5 MB more with every frame
+_KEEPING_FILM_BYTES = 8 << 20  # likewise by `set`: with all kept, 1.5 MB more with every frame
 _SPARE_BYTES = 64 << 20  # of smaller pieces may be kept; by default, glibc would keep next to none
 _NEVER = (1 << 31) - 1  # bytes: the most that mallopt can be told
 
