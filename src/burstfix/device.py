@@ -1,5 +1,6 @@
-"""Which device and precision to compute with, and how much memory is free."""
+"""Which device and precision to compute with; how much memory is free, and freeing some."""
 
+import ctypes
 import os
 import re
 import sys
@@ -66,6 +67,14 @@ def free_memory(device: torch.device) -> int:
     if device.type == "mps":
         return int(torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory())
     return min(_free_system_memory(), *_free_cgroup_memory())
+
+
+def trim_memory() -> None:
+    """Hand back what the process holds of memory and does not use, where glibc can be asked to."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
+        if trim is not None:
+            trim(0)
 
 
 def parse_memory(text: str) -> int:

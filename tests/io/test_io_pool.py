@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -71,6 +72,24 @@ def test_what_a_codec_prints_does_not_reach_the_pixels(tmp_path: Path) -> None:
 def test_a_decoder_that_eats_all_memory_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="memory"):
         read_frame(*pictures(tmp_path, "eat"))
+
+
+@pytest.mark.parametrize(("most", "reached"), [(1, 1), (None, 2)])
+def test_no_more_files_are_decoded_at_once_than_asked_for(most: int | None, reached: int) -> None:
+    lock, running, counts = threading.Lock(), set[int](), list[int]()
+
+    def work(_: pool.Worker, item: int) -> None:
+        with lock:
+            running.add(item)
+            counts.append(len(running))
+        time.sleep(0.2)
+        with lock:
+            running.remove(item)
+
+    with pool.Pool(2) as two:
+        for future in two.run(work, range(4), most):
+            future.result()
+    assert max(counts) == reached
 
 
 def test_no_process_outlives_the_pool() -> None:

@@ -1,7 +1,9 @@
 """A burst from files to a file, by the Python API."""
 
 import json
+import os
 import shutil
+import subprocess
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -58,6 +60,23 @@ def test_stages_are_told_in_order(made_burst: MadeBurst, tmp_path: Path) -> None
     restore_burst(made_burst.paths, tmp_path / "out.png", reporter=messages)
     assert [name for name, _ in messages.stages] == ["decode", "align", "fuse", "write"]
     assert messages.stages[0][1] == 5
+
+
+def test_sizes_are_looked_up_and_frames_decoded_by_the_same_processes(
+    made_burst: MadeBurst, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    started = []
+    popen = subprocess.Popen
+
+    def count(*command: object, **options: object) -> object:
+        started.append(popen(*command, **options))  # type: ignore[call-overload]
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", count)
+    restore_burst(made_burst.paths, tmp_path / "out.png", Options(backend="mean"))
+    assert len(started) == 2
+    assert all(process.poll() is not None for process in started)
 
 
 def test_what_becomes_of_an_odd_number_of_frames_is_told(

@@ -46,6 +46,16 @@ def error(frame: np.ndarray, truth: np.ndarray) -> float:
     return float(np.sqrt(np.square(frame.astype(float) - luma)[inner].mean()))
 
 
+def test_memory_is_trimmed_every_few_frames(
+    noisy: tuple[MadeFilm, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trims: list[None] = []
+    monkeypatch.setattr("burstfix.restore.video._TRIM_FRAMES", 4)
+    monkeypatch.setattr("burstfix.device.trim_memory", lambda: trims.append(None))
+    assert restore_video(noisy[1], tmp_path / "out.mp4", MEAN).frames == 14
+    assert len(trims) == 3
+
+
 def test_noise_falls_and_times_and_sound_stay(noisy: tuple[MadeFilm, Path], tmp_path: Path) -> None:
     film, source = noisy
     report = restore_video(source, tmp_path / "out.mp4", MEAN)

@@ -14,12 +14,11 @@ from collections.abc import Callable
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -3, -4, -8  # glibc's malloc.h
 _LARGE_BYTES = 4 << 20  # from here on pieces are handed back
 _FILM_BYTES = 1 << 20  # likewise for films: planes and flows of a frame are smaller than tiles
-_KEEPING_FILM_BYTES = 8 << 20  # likewise by `set`: with all kept, 1.5 MB more with every frame
 _SPARE_BYTES = 64 << 20  # of smaller pieces may be kept; by default, glibc would keep next to none
 _NEVER = (1 << 31) - 1  # bytes: the most that mallopt can be told
 
 # Two compute too little to be worth it. `set` took 85 seconds and 2.2 GB for 12 MP x 8 with memory
-# kept, 123 and 1.8 with it handed back; only photographs keep it, since films never end.
+# kept, 123 and 1.8 with it handed back; in films `restore_video` trims what is kept, now and then.
 _LEFT_ALONE = frozenset({"fba", "mean"})
 _KEEPING = frozenset({"set"})
 
@@ -30,7 +29,7 @@ def tune(backend: str, *, film: bool = False) -> None:
     Args:
         backend: its name.
         film: whether frame after frame is restored. Pieces then come and go by thousands, in
-            several threads, and what glibc keeps in their heaps would grow from frame to frame.
+            several threads, and what glibc keeps in their heaps grows from frame to frame.
     """
     if sys.platform != "linux" or (backend in _LEFT_ALONE and not film):
         return
@@ -38,17 +37,17 @@ def tune(backend: str, *, film: bool = False) -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if own or mallopt is None:  # musl has none
         return
-    if film:
-        mallopt(_M_ARENA_MAX, 1)
-        _hand_back(mallopt, _KEEPING_FILM_BYTES if backend in _KEEPING else _FILM_BYTES)
-    elif backend in _KEEPING:
+    if backend in _KEEPING:
         _keep(mallopt)
+    elif film:
+        mallopt(_M_ARENA_MAX, 1)
+        _hand_back(mallopt, _FILM_BYTES)
     else:
         _hand_back(mallopt, _LARGE_BYTES)
 
 
 def _keep(mallopt: Callable[[int, int], int]) -> None:
-    """Take all memory from one heap, and hand nothing back before the end."""
+    """Take all memory from one heap, and hand nothing back unless asked to."""
     mallopt(_M_ARENA_MAX, 1)
     mallopt(_M_MMAP_MAX, 0)
     mallopt(_M_TRIM_THRESHOLD, _NEVER)

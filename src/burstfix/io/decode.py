@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +29,7 @@ __all__ = [
     "ask_frame",
     "ask_probe",
     "check_same_kind",
+    "decoders",
     "probe",
     "read_frame",
     "read_frames",
@@ -73,16 +75,25 @@ class _Budget:
         return granted
 
 
-def probe(paths: Sequence[Path]) -> list[Probe]:
+def decoders(paths: Sequence[Path]) -> Pool:
+    """Return processes that decode so many files, to be entered; one a core at most."""
+    return Pool(max(1, min(os.cpu_count() or 1, len(paths))))
+
+
+def probe(paths: Sequence[Path], pool: Pool | None = None) -> list[Probe]:
     """Look at files without decoding them, in order.
+
+    Args:
+        paths: the files.
+        pool: processes that do it; None starts some.
 
     Raises:
         InputError: a file is missing, damaged, or no photograph.
     """
     if not paths:
         return []
-    with Pool(min(os.cpu_count() or 1, len(paths))) as pool:
-        return [future.result() for future in pool.run(ask_probe, paths)]
+    with _entered(pool, paths) as running:
+        return [future.result() for future in running.run(ask_probe, paths)]
 
 
 def ask_probe(worker: Worker, path: Path) -> Probe:
@@ -107,6 +118,7 @@ def read_frames(
     memory: int = DEFAULT_MEMORY,
     skip_bad: bool = False,
     on_frame: Callable[[Path], None] | None = None,
+    pool: Pool | None = None,
 ) -> tuple[list[Frame], list[InputError]]:
     """Decode files, each raw one with its own as-shot white balance.
 
@@ -115,6 +127,7 @@ def read_frames(
         memory: bytes that decoded codes may take; what exceeds them is kept in a file.
         skip_bad: leave out what cannot be read.
         on_frame: called after each file, in order, from this thread.
+        pool: processes that do it; None starts some.
 
     Returns:
         The frames in order, and the errors of the files left out.
@@ -130,8 +143,9 @@ def read_frames(
         return ask_frame(worker, path, budget.take)
 
     frames, errors = list[Frame](), list[InputError]()
-    with Pool(_workers(paths, memory)) as pool:
-        for path, future in zip(paths, pool.run(read, paths), strict=True):
+    with _entered(pool, paths) as running:
+        futures = running.run(read, paths, most=_at_once(paths, memory))
+        for path, future in zip(paths, futures, strict=True):
             try:
                 frames.append(future.result())
             except InputError as error:
@@ -176,8 +190,9 @@ def rebalance(frames: Sequence[Frame], reference: int) -> list[Frame]:
     if not unlike:
         return list(frames)
     known = [frame.path for frame in unlike if frame.path]
-    with Pool(_workers(known, DEFAULT_MEMORY)) as pool:
-        again = {id(old): new for old, new in zip(unlike, pool.run(read, unlike), strict=True)}
+    with decoders(known) as pool:
+        futures = pool.run(read, unlike, most=_at_once(known, DEFAULT_MEMORY))
+        again = {id(old): new for old, new in zip(unlike, futures, strict=True)}
         return [again[id(frame)].result() if id(frame) in again else frame for frame in frames]
 
 
@@ -266,11 +281,15 @@ def _metadata(header: wire.Header) -> Metadata:
     )
 
 
-def _workers(paths: Sequence[Path], memory: int) -> int:
-    """Return how many files to decode at once: one a core, fewer where they are huge."""
+def _entered(pool: Pool | None, paths: Sequence[Path]) -> AbstractContextManager[Pool]:
+    """Return the pool given, which stays open; else one that ends with its block."""
+    return nullcontext(pool) if pool else decoders(paths)
+
+
+def _at_once(paths: Sequence[Path], memory: int) -> int:
+    """Return how many files to decode at once, at least one: few where they are huge."""
     largest = max((path.stat().st_size for path in paths if path.is_file()), default=0)
-    fit = max(memory, _CHEAP_PEAK) // max(largest * _PEAK_PER_BYTE, 1)
-    return max(1, min(os.cpu_count() or 1, len(paths), fit))
+    return max(1, max(memory, _CHEAP_PEAK) // max(largest * _PEAK_PER_BYTE, 1))
 
 
 def _differ(gains: tuple[float, ...], others: tuple[float, ...]) -> bool:

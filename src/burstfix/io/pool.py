@@ -135,17 +135,30 @@ class Pool:
             worker.stop()  # one that a thread had just started anew
 
     def run(
-        self, work: Callable[[Worker, Item], Result], items: Sequence[Item]
+        self,
+        work: Callable[[Worker, Item], Result],
+        items: Sequence[Item],
+        most: int | None = None,
     ) -> Iterator[Future[Result]]:
-        """Do the work of every item; yield finished or running futures in the items' order."""
-        yield from [self._threads.submit(self._with_worker, work, item) for item in items]
+        """Do the work of every item; yield finished or running futures in the items' order.
 
-    def _with_worker(self, work: Callable[[Worker, Item], Result], item: Item) -> Result:
-        worker = self._idle.get()
-        try:
-            return work(worker, item)
-        finally:
-            self._idle.put(worker)
+        Args:
+            work: what a process is asked for an item.
+            items: its items.
+            most: how many at once; None is as many as there are processes.
+        """
+        room = threading.Semaphore(most or len(self._all))
+        yield from [self._threads.submit(self._with_worker, work, item, room) for item in items]
+
+    def _with_worker(
+        self, work: Callable[[Worker, Item], Result], item: Item, room: threading.Semaphore
+    ) -> Result:
+        with room:
+            worker = self._idle.get()
+            try:
+                return work(worker, item)
+            finally:
+                self._idle.put(worker)
 
 
 def _lost(path: Path, limit_s: float | None, code: int | None) -> InputError:

@@ -1,7 +1,7 @@
 """The decoding process: `python -m burstfix.io.worker` answers requests until its input ends.
 
 Codecs fed with hostile files crash, hang or eat memory; here they take nothing with them. The
-process must start fast, so it never imports torch, and codecs only when a file needs them.
+process must start fast, so it never imports torch, and rare codecs only when a file needs them.
 Requests and answers travel as `wire` says; standard error lies in a file that the parent made,
 where this process finds what C libraries complain of.
 """
@@ -43,6 +43,8 @@ def main() -> None:
     requests: BinaryIO = os.fdopen(os.dup(_STDIN), "rb")
     answers: BinaryIO = os.fdopen(os.dup(_STDOUT), "wb")
     os.dup2(_STDERR, _STDOUT)  # what C libraries print must not get between the answers
+    import burstfix.io.raster  # noqa: F401 what every file needs loads before the first is asked for
+
     while True:
         try:
             request = wire.receive(requests)
@@ -82,7 +84,7 @@ def answer(request: wire.Header) -> tuple[wire.Header, memoryview | None]:
 def _decode(
     path: Path, with_pixels: bool, gains: list[float] | None
 ) -> tuple[wire.Header, memoryview | None]:
-    from burstfix.io.decoded import damaged  # numpy loads while the parent starts others
+    from burstfix.io.decoded import damaged
 
     data = path.read_bytes()
     if not data:

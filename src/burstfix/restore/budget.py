@@ -10,6 +10,7 @@ from burstfix import device
 from burstfix.errors import DeviceError, InputError
 from burstfix.frame import Size
 from burstfix.io.decode import probe
+from burstfix.io.pool import Pool
 from burstfix.io.write import Format
 from burstfix.restore.options import Options
 
@@ -27,14 +28,14 @@ class Budget:
     tiles: int
 
 
-def expected_size(paths: Sequence[Path], options: Options) -> Size:
-    """Look up the size of the first frame that can be read."""
+def expected_size(paths: Sequence[Path], options: Options, pool: Pool | None = None) -> Size:
+    """Look up the size of the first frame that can be read; `pool` as `io.decode.probe` has it."""
     for path in paths[:-1] if options.skip_bad else ():
         try:
-            return probe([path])[0].size
+            return probe([path], pool)[0].size
         except InputError:
             continue  # told when it is skipped
-    return probe(paths[-1:] if options.skip_bad else paths[:1])[0].size
+    return probe(paths[-1:] if options.skip_bad else paths[:1], pool)[0].size
 
 
 def share_out(size: Size, kind: Format, options: Options, reserve: int = 0) -> Budget:

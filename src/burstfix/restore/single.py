@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -101,6 +101,11 @@ class _Kept(Supply):
         self.reader = AheadReader()
         self._following = dict(pairwise(paths))
         self._loaded: Loaded | None = None
+
+    def decoding(self, paths: Sequence[Path]) -> AbstractContextManager[None]:
+        """Return nothing to start: the process that stays serves all."""
+        del paths
+        return nullcontext()
 
     def network(self, task: Task, options: Options) -> Loaded:
         """Return the network, which is loaded once."""

@@ -68,18 +68,19 @@ def restore(
         return report
     recorder = Recorder(reporter or Reporter(), report)
     kind = _format(output, options)
-    # Before any frame is read: a wrong name must not cost a minute.
-    loaded = supply.network(steps.task, options)
-    loaded.tell(report)
-    network, chosen = loaded.network, device.choose(options.device)
-    map_path = _map_path(target, paths, loaded, options)
-    report.device, report.precision = str(chosen), options.precision
-    size = supply.size(paths, options)
-    budget = share_out(size, kind, options, supply.reserve)
-    _check_room(target, kind.most_bytes(size), options)
+    with supply.decoding(paths):
+        # Before any frame is read: a wrong name must not cost a minute.
+        loaded = supply.network(steps.task, options)
+        loaded.tell(report)
+        network, chosen = loaded.network, device.choose(options.device)
+        map_path = _map_path(target, paths, loaded, options)
+        report.device, report.precision = str(chosen), options.precision
+        size = supply.size(paths, options)
+        budget = share_out(size, kind, options, supply.reserve)
+        _check_room(target, kind.most_bytes(size), options)
 
-    with recorder.time("decode"):
-        frames = _read(paths, options, budget.codes, recorder, supply)
+        with recorder.time("decode"):
+            frames = _read(paths, options, budget.codes, recorder, supply)
     with recorder.time("align"):
         aligned = steps.align(frames, loaded, options, recorder)
     report.size, report.reference = aligned.reference.size, str(aligned.reference.path)

@@ -33,7 +33,7 @@ __all__ = [
 _CPU_SIDE = 768
 _LONE_SIDE = 1152  # of a frame alone, on a CPU: little memory, and much halo
 _GPU_SIDE = 2048
-_WEIGHING_SIDE = 512  # of the square in the middle on which the frames' shares are measured
+_WEIGHING_SIDE = 320  # of the square in the middle on which the frames' shares are measured
 _KEEP_BYTES = 150 << 20  # of pixels that the next tiles read again; more gains little
 
 
