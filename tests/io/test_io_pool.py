@@ -117,6 +117,16 @@ def test_the_worker_never_imports_torch(tmp_path: Path) -> None:
     assert done.stdout.split() == [b"False", b"False"]
 
 
+def test_files_beside_the_photographs_are_not_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path,) = pictures(tmp_path, "one")
+    for name in ("cv2", "numpy", "queue"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(9)")
+    monkeypatch.chdir(tmp_path)
+    assert read_frame(path).size == (6, 9)
+
+
 def test_a_script_without_a_main_guard_works(tmp_path: Path) -> None:
     (path,) = pictures(tmp_path, "one")
     script = tmp_path / "script.py"

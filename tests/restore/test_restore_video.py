@@ -227,6 +227,39 @@ def test_outputs_are_not_replaced_unless_asked(
         restore_video(source, source, options(on_exists="overwrite"))
 
 
+def test_folders_are_skipped_renamed_or_overwritten_as_asked(
+    noisy: tuple[MadeFilm, Path], tmp_path: Path
+) -> None:
+    _, source = noisy
+    short = options(end_s=0.2)
+    folder = tmp_path / "clip.frames"  # an empty folder is one, whatever its name
+    folder.mkdir()
+    assert plan_video(source, folder, short).status == "planned"
+    assert folder.is_dir()
+    made = restore_video(source, folder, short)
+    names = [f"{number:06}.png" for number in range(1, made.frames + 1)]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    (folder / "note.png").write_text("mine")
+    (folder / "000900.png").write_text("of a longer film")
+    with pytest.raises(OutputError, match="exists already"):
+        restore_video(source, folder, short)
+    assert restore_video(source, folder, options(on_exists="skip")).status == "skipped"
+    renamed = restore_video(source, folder, options(end_s=0.2, on_exists="rename"))
+    assert renamed.output == str(tmp_path / "clip-1.frames")
+    assert len(list(Path(renamed.output).iterdir())) == made.frames
+    restore_video(source, folder, options(end_s=0.2, on_exists="overwrite"))
+    assert sorted(path.name for path in folder.iterdir()) == [*names, "note.png"]
+    assert not list(tmp_path.glob("*.burstfix-parts"))
+
+
+def test_a_link_to_an_empty_folder_is_filled(noisy: tuple[MadeFilm, Path], tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to("there")
+    report = restore_video(noisy[1], tmp_path / "link", options(end_s=0.2))
+    assert len(list((tmp_path / "there").iterdir())) == report.frames
+    assert (tmp_path / "link").is_symlink()
+
+
 def test_a_plan_writes_nothing(noisy: tuple[MadeFilm, Path], tmp_path: Path) -> None:
     _, source = noisy
     report = plan_video(source, tmp_path / "out.mp4", MEAN)

@@ -59,6 +59,53 @@ def resolve_output(
     return path
 
 
+def resolve_folder(path: Path, *, on_exists: OnExists) -> Path | None:
+    """Decide which folder to fill, before any work is done. Changes nothing on the disk.
+
+    Args:
+        path: the folder that was asked for; an empty one is as good as none.
+        on_exists: what to do when something is in it already.
+
+    Returns:
+        The folder; it may still be missing. None: skip.
+
+    Raises:
+        OutputError: it must not or cannot be written.
+    """
+    try:
+        if os.path.lexists(path) and not path.is_dir():
+            raise OutputError(f"The output {path} is a file.", "Give -o another name.")
+        if path.is_dir() and any(path.iterdir()):
+            if on_exists == "skip":
+                return None
+            if on_exists == "fail":
+                raise _exists(path)
+            if on_exists == "rename":
+                path = _free_name(path)
+        _check_folder(path / "picture", 0)
+    except OSError as error:
+        raise _translated(path, error) from error
+    return path
+
+
+def move_into(folder: Path, files: Sequence[Path]) -> None:
+    """Move files into a folder, each whole or not at all; it may lie on another disk.
+
+    Raises:
+        OutputError: one cannot be moved; it and those after it stay where they were.
+    """
+    for file in files:
+        target = folder / file.name
+        try:
+            file.replace(target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise _translated(target, error) from error
+            with replacing(target, replace=True) as copy, file.open("rb") as whole:
+                shutil.copyfileobj(whole, copy)
+            file.unlink()
+
+
 @contextmanager
 def replacing(path: Path, *, replace: bool = False) -> Iterator[BinaryIO]:
     """Open a temporary file that takes the target's name once the block ends well.

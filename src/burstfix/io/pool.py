@@ -19,7 +19,8 @@ import burstfix
 from burstfix.errors import InputError
 from burstfix.io import wire
 
-COMMAND = (sys.executable, "-m", "burstfix.io.worker")
+# -P: what lies in the current folder, among someone's photographs, is never imported.
+COMMAND = (sys.executable, "-P", "-m", "burstfix.io.worker")
 _BASE_LIMIT_S = 25.0
 _LIMIT_BYTES_PER_S = 2e6  # far below any codec: a limit is for those that hang
 

@@ -1,5 +1,6 @@
 """Where restored frames go: segments that become a film, or a folder of PNG files."""
 
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,8 +13,9 @@ from typing import BinaryIO, Protocol
 import torch
 from torch import Tensor
 
+from burstfix.errors import OutputError
 from burstfix.frame import Curve, Metadata
-from burstfix.io.atomic import replacing
+from burstfix.io.atomic import move_into, replacing
 from burstfix.io.video import ClipInfo, Encoding
 from burstfix.io.video.encode import SegmentWriter
 from burstfix.io.video.join import Extras, join
@@ -21,6 +23,7 @@ from burstfix.io.video.parts import Name, Parts
 from burstfix.io.write import Canvas, Format, Provenance, save
 from burstfix.restore.window import Moment
 
+_NUMBERED = re.compile(r"\d{6}\.png")
 Restored = tuple[Moment, Tensor]  # a frame as it was, and its restored light, (3, H, W)
 
 
@@ -152,9 +155,17 @@ class StillsReel:
         if not target.exists():
             self.parts.rename(target)
             return
-        assert replace
-        for file in self._files():
-            file.replace(target / file.name)
+        files = self._files()
+        there = {path.name for path in target.iterdir()}
+        if there and not replace:
+            raise OutputError(
+                f"The folder {target} is not empty any more.",
+                f"Move the frames there by hand: all are in {self.parts.folder}.",
+            )
+        move_into(target, files)
+        for name in there - {file.name for file in files}:
+            if _NUMBERED.fullmatch(name):  # of a longer film, which this one replaces
+                (target / name).unlink()
 
     def _files(self) -> list[Path]:
         return sorted(self.parts.folder.glob("*.png"))

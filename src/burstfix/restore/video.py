@@ -12,7 +12,7 @@ import torch
 from burstfix import __version__, device
 from burstfix.backends.base import Network
 from burstfix.errors import InputError, OutputError
-from burstfix.io.atomic import resolve_output
+from burstfix.io.atomic import resolve_folder, resolve_output
 from burstfix.io.video import BrokenClip, Encoding, choose_encoding
 from burstfix.io.video.join import Extras, check_extras
 from burstfix.io.video.parts import Parts, open_parts
@@ -104,7 +104,9 @@ def _prepare(
     with open_film(paths, options.rate) as film:
         report.size = film.info.size
         recorder = Keeper(reporter, report.warnings, report.timings_s)
-        yield report, _Job(film, paths, target, loaded.network, chosen, options, recorder, report)
+        stills = _is_folder(output)
+        network = loaded.network
+        yield report, _Job(film, paths, target, stills, network, chosen, options, recorder, report)
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,7 @@ class _Job:
     film: Film
     paths: Sequence[Path]
     target: Path
+    stills: bool  # a folder of pictures is written, no film
     network: Network
     device: torch.device
     options: VideoOptions
@@ -272,14 +275,11 @@ def _target(output: Path, paths: Sequence[Path], options: VideoOptions) -> Path 
             f"The output {output} is the folder of the input; inputs are never replaced.",
             "Give -o another folder.",
         )
-    if output.is_dir() and not any(output.iterdir()) and options.on_exists != "rename":
-        output.rmdir()  # takes the place of nothing
-    if output.is_dir() and options.on_exists == "overwrite":
-        return output
-    return resolve_output(output, on_exists=options.on_exists)
+    return resolve_folder(output, on_exists=options.on_exists)
 
 
 def _is_folder(output: Path) -> bool:
+    """Tell whether pictures are asked for: the name is that of a folder, or has no extension."""
     return output.is_dir() or not output.suffix
 
 
@@ -294,7 +294,7 @@ def _extras(job: _Job) -> Extras:
         end=job.end,
         metadata=options.keep_metadata,
     )
-    if _is_folder(job.target):
+    if job.stills:
         return replace(extras, source=None)
     encoding = _encoding(job)
     copied = check_extras(extras, encoding, job.target)
@@ -311,7 +311,7 @@ def _encoding(job: _Job) -> Encoding:
 
 def _reel(job: _Job, parts: Parts) -> Reel:
     """Choose where frames go."""
-    if not _is_folder(job.target):
+    if not job.stills:
         return FilmReel(parts, _encoding(job), job.film.info, job.options.segment)
     job.report.codec = "png"
     curve, metadata = job.film.look
