@@ -111,7 +111,7 @@ def test_smooth_chroma_fades_noise_but_not_edges() -> None:
     still = torch.stack([0.3 + 0.4 * edge, 0.2 * edge, -0.1 * edge]).unsqueeze(0)
     noise = 0.02 * torch.randn(1, 3, 64, 64, generator=generator)
 
-    smooth = camera.smooth_chroma(still + noise, torch.tensor([0.02]))
+    smooth = camera.smooth_chroma(still + noise, torch.tensor([0.02]), torch.ones(1))
 
     assert torch.equal(smooth[:, 0], (still + noise)[:, 0])
     assert (smooth - still)[:, 1:].std() < 0.25 * noise[:, 1:].std()

@@ -66,6 +66,9 @@ def test_clean_frames_are_the_truth_but_for_jpeg() -> None:
     coded = make(replace(settings, jpeg_share=1, quality=(95, 95), subsample_share=0))
     difference = (coded.frames[:, 0] - coded.truth).abs()
     assert 0 < float(difference.mean()) < 0.01
+    smoothing = replace(settings, jpeg_share=1, quality=(95, 95), subsample_share=0)
+    smoothed = make(replace(smoothing, smooth_chroma_share=1, clean_noise=(3, 3)))
+    assert (smoothed.frames - smoothed.truth[:, None]).abs().mean() < 1.1 * difference.mean()
 
 
 @pytest.mark.parametrize("kind", ["film", "shake", "defocus", "soft"])

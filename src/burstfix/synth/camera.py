@@ -61,12 +61,13 @@ def clean(ycc: Tensor, luma: Tensor, chroma: Tensor) -> Tensor:
     return torch.cat([smooth + kept * detail, mixed], dim=1)
 
 
-def smooth_chroma(ycc: Tensor, noise: Tensor) -> Tensor:
+def smooth_chroma(ycc: Tensor, noise: Tensor, share: Tensor) -> Tensor:
     """Leave no noise in chroma but at edges of luma: the guided filter of He et al. 2013.
 
     Args:
         ycc: luma and chroma; (n, 3, h, w).
         noise: deviation of luma's noise [code units], which is no edge; (n,).
+        share: how much of the filtered chroma is taken, 0 to 1; (n,).
 
     Returns:
         Luma as it is, chroma smooth over 15x15; (n, 3, h, w).
@@ -77,7 +78,8 @@ def smooth_chroma(ycc: Tensor, noise: Tensor) -> Tensor:
     spread = mean(luma.square()) - middle.square() + noise.view(-1, 1, 1, 1).square() + 1e-6
     slope = (mean(luma * chroma) - middle * colour) / spread
     offset = colour - slope * middle
-    return torch.cat([luma, mean(slope) * luma + mean(offset)], dim=1)
+    smooth = mean(slope) * luma + mean(offset)
+    return torch.cat([luma, torch.lerp(chroma, smooth, share.view(-1, 1, 1, 1))], dim=1)
 
 
 def sharpen(ycc: Tensor, amount: Tensor) -> Tensor:

@@ -90,7 +90,8 @@ def still_psfs(sequence: Film, moments: Sequence[int], size: int) -> Tensor:
         Point spread functions; (N, size, size).
     """
     middle = torch.tensor(sequence.scenes.shape[-2:], device=sequence.axis.device).flip(0) - 1
-    ways = -centre_ways(sequence.path - sequence.rest, sequence.axis, middle.float() / 2)
+    path, focal = sequence.path - sequence.rest, sequence.focal
+    ways = -centre_ways(path, sequence.axis, middle.float() / 2, focal)
     own = ways[:, list(moments)]
     room = size // 2 - 1.0
     return psf.splat((own - own.mean(dim=1, keepdim=True)).clamp(-room, room), size)

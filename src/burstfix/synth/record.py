@@ -7,6 +7,8 @@ from burstfix import color
 from burstfix.synth import camera, sensor
 from burstfix.synth.plan import CameraSettings, Choices, Plan
 
+_QUIET = 1.5 / 255  # deviation of codes: of frames below it cameras leave the colours alone
+
 
 def record(
     light: Tensor, settings: CameraSettings, plan: Plan, generator: torch.Generator
@@ -56,13 +58,15 @@ def _add_grain(frames: Tensor, variance: Tensor, generator: torch.Generator) -> 
 def _develop_jpeg(frames: Tensor, n: int, choice: Choices, plan: Plan) -> Tensor:
     """Tone, clean, sharpen and compress a burst, and decode it as sRGB; (F, 3, w, w)."""
     each = (len(frames),)
-    noise = plan.clean_noise[n] * _noise_of_codes(frames, n, plan)
+    deviation = _noise_of_codes(frames, n, plan)
+    noise = plan.clean_noise[n] * deviation
     codes = frames.clamp(0, 1).pow_(1 / plan.gamma[n])
     ycc = camera.to_ycc(codes)
     for _ in range(2 if choice.cleans_twice else 1):
         ycc = camera.clean(ycc, plan.clean_luma[n] + noise, plan.clean_chroma[n].expand(each))
     if choice.smooths_chroma:
-        ycc = camera.smooth_chroma(ycc, noise)
+        share = deviation.square() / (deviation.square() + _QUIET**2)
+        ycc = camera.smooth_chroma(ycc, noise, share)
     ycc = camera.sharpen(ycc, plan.sharpen[n].expand(each))
     ycc = camera.quantise(ycc, plan.quality[n].expand(each), subsample=choice.subsample)
     return _decode_srgb(camera.from_ycc(ycc))

@@ -83,7 +83,7 @@ class RenderedSingle:
         film = self.sequence
         height, width = film.scenes.shape[-2:]
         middle = torch.tensor([width - 1.0, height - 1.0]) / 2
-        return -centre_ways(film.path - film.rest, film.axis, middle)[0]
+        return -centre_ways(film.path - film.rest, film.axis, middle, film.focal)[0]
 
 
 def render_single(

@@ -145,7 +145,8 @@ def _margin(sequence: Film) -> int:
     """Return how far frames must lie within the photograph to show nothing beyond it [px]."""
     height, width = sequence.scenes.shape[-2:]
     corners = [torch.tensor([x, y]) for x in (0.0, width - 1) for y in (0.0, height - 1)]
-    ways = [centre_ways(sequence.path, sequence.axis, corner) for corner in corners]
+    path, axis, focal = sequence.path, sequence.axis, sequence.focal
+    ways = [centre_ways(path, axis, corner, focal) for corner in corners]
     margin = math.ceil(float(torch.stack(ways).abs().max())) + _ROOM
     if min(height, width) - 2 * margin < LEAST_SIDE:
         raise InputError(

@@ -188,20 +188,26 @@ class Film:
         return transform(there @ self.scene_from_frame(moment, layer), grid) - grid
 
 
-def centre_ways(path: Tensor, axis: Tensor, point: Tensor) -> Tensor:
+def centre_ways(path: Tensor, axis: Tensor, point: Tensor, focal: Tensor | None = None) -> Tensor:
     """Tell how far a path moves a point of the scene behind, to first order.
 
     Args:
         path: as in `Film`; (N, T, 6).
         axis: (x, y) of the optical axis [px]; (N, 2).
         point: (x, y) [px]; (2,).
+        focal: focal lengths [px]; (N,). None takes pan and tilt as they are on the axis; at half
+            a focal length to the side and above, they go a quarter farther.
 
     Returns:
         Where the camera looks from there, (x, y) [px]; (N, T, 2).
     """
     lever = (point - axis).unsqueeze(1)
     across = torch.stack([-lever[..., 1], lever[..., 0]], dim=-1)
-    return path[..., :2] + path[..., 2:3] * across + path[..., 3:5] + path[..., 5:] * lever
+    turned = path[..., :2]
+    if focal is not None:
+        away = lever / focal.view(-1, 1, 1)
+        turned = turned + away * (away * turned).sum(dim=-1, keepdim=True)
+    return turned + path[..., 2:3] * across + path[..., 3:5] + path[..., 5:] * lever
 
 
 def _turn(angles: Tensor, focal: Tensor, axis: Tensor) -> Tensor:

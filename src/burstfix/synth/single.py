@@ -177,6 +177,7 @@ def _draw(
             full_colour=choice.full_colour or untouched,
             correlated=choice.correlated and not untouched,
             hot=choice.hot and not untouched,
+            smooths_chroma=choice.smooths_chroma and not untouched,
         )
         for choice, turns, untouched in zip(plan.choices, turning, clean.tolist(), strict=True)
     ]
