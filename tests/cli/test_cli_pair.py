@@ -76,7 +76,8 @@ def test_each_folder_is_a_pair_and_one_that_fails_stops_no_other(
         for path in files:
             (tmp_path / "in" / name / path.name).write_bytes(path.read_bytes())
     plan = burstfix(tmp_path / "in" / "*/", "-o", tmp_path / "out", "--dry-run")
-    assert plan.returncode == 0, plan.stderr
+    assert plan.returncode == 1, plan.stderr
+    assert "A pair needs two frames" in plan.stderr
     assert not (tmp_path / "out").exists()
     assert f"blurry  {tmp_path / 'in' / 'c' / 'long.jpg'}" in plan.stderr
     assert "told apart by pixels" in plan.stderr

@@ -210,6 +210,12 @@ def test_an_absurd_size_is_refused_before_decoding() -> None:
         read(bytes(data))
 
 
+def test_two_hundred_megapixels_are_no_hostile_header() -> None:
+    picture = Image.fromarray(np.zeros((12240, 16320), bool))
+    found = probe_raster(by_pil("PNG", picture), "large.png", "PNG")
+    assert found.size == (12240, 16320)
+
+
 @pytest.mark.parametrize("kind", ["JPEG 2000, 16", "JPEG 2000, bare", "BMP", "PPM 8", "PPM 16"])
 @pytest.mark.parametrize("missing", [1, 10, 0.5])
 def test_further_formats_that_end_early_are_refused(kind: str, missing: float) -> None:

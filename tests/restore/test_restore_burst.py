@@ -16,8 +16,9 @@ from PIL import Image
 
 from burstfix import Options, align_frames, read_frame, restore_burst
 from burstfix.backends import find
-from burstfix.errors import DeviceError, InputError, OutputError
+from burstfix.errors import DeviceError, InputError, OutputError, UsageError
 from burstfix.frame import Metadata, TensorPixels
+from burstfix.restore.burst import plan_burst
 from burstfix.restore.report import Reporter
 from burstfix.weights import Card, save
 
@@ -53,6 +54,23 @@ def test_a_bad_frame_fails_the_run_or_is_skipped_and_named(
     assert [frame.path for frame in report.frames if not frame.used] == [str(bad)]
     assert "bad.png" in messages.warnings[0]
     assert report.warnings == messages.warnings
+
+
+def test_the_reference_is_the_file_that_was_chosen_whatever_was_skipped(
+    made_burst: MadeBurst, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"nothing")
+    paths = [bad, *made_burst.paths]
+    options = Options(backend="mean", skip_bad=True, reference=3)
+    assert restore_burst(paths, tmp_path / "a.png", options).reference == str(paths[2])
+    with pytest.raises(InputError, match=r"bad\.png was chosen as the reference"):
+        restore_burst(paths, tmp_path / "b.png", replace(options, reference="first"))
+    for act in (restore_burst, plan_burst):
+        with pytest.raises(UsageError, match="names no frame"):
+            act(paths, tmp_path / "b.png", replace(options, reference=7))
+    planned = plan_burst(paths, tmp_path / "b.png", options)
+    assert [frame.path for frame in planned.frames if not frame.used] == [str(bad)]
 
 
 def test_stages_are_told_in_order(made_burst: MadeBurst, tmp_path: Path) -> None:

@@ -82,6 +82,16 @@ def test_photographs_of_another_camera_or_size_are_another_burst(tmp_path: Path)
     assert names(split(paths)) == [["0", "3"], ["1", "4"], ["2", "5"]]
 
 
+def test_what_cannot_be_read_is_left_out_and_told_if_that_was_asked_for(tmp_path: Path) -> None:
+    paths = [photo(tmp_path, f"{n}.jpg", 0.3 * n) for n in range(3)]
+    paths[1].write_bytes(b"nothing")
+    with pytest.raises(InputError, match=r"1\.jpg"):
+        split(paths)
+    groups = split_bursts(BurstFiles(files=tuple(paths)), skip_bad=True)
+    assert names(groups) == [["0", "2"]]
+    assert groups.unread == (paths[1],)
+
+
 def test_the_name_of_a_burst_outranks_its_times(tmp_path: Path) -> None:
     paths = [photo(tmp_path, f"IMG_{n // 2}_BURST{n:03}.jpg", None) for n in range(4)]
     stems = [path.stem for path in paths]

@@ -1,11 +1,18 @@
 """From what was typed to bursts, and from bursts to output names."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from burstfix.errors import InputError, UsageError
-from burstfix.restore.inputs import BurstFiles, find_bursts, name_outputs, natural_key
+from burstfix.restore.inputs import (
+    BurstFiles,
+    fill_name,
+    find_bursts,
+    name_outputs,
+    natural_key,
+)
 
 
 def touch(folder: Path, *names: str) -> list[Path]:
@@ -79,6 +86,36 @@ def test_two_bursts_on_one_name_are_refused_before_work() -> None:
         name_outputs(Path("out"), bursts, "fba")
 
 
+def test_the_extension_is_png_where_it_is_asked_for_by_its_field() -> None:
+    burst = BurstFiles(files=(Path("a/IMG_1.jpg"),))
+    assert fill_name(Path("{stem}.{ext}"), burst, "set") == Path("IMG_1.png")
+    assert fill_name(Path("{stem}-{ext}.tif"), burst, "set") == Path("IMG_1-tif.tif")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads all")
+def test_a_folder_that_may_not_be_read_is_an_input_error(tmp_path: Path) -> None:
+    touch(tmp_path / "shut", "a.jpg")
+    (tmp_path / "shut").chmod(0)
+    for argument in (tmp_path / "shut", tmp_path / "shut" / "a.jpg"):
+        with pytest.raises(InputError, match="cannot be looked into"):
+            find_bursts([argument])
+    (tmp_path / "shut").chmod(0o700)
+
+
+def test_a_folder_that_cannot_be_listed_is_an_input_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path / "shut", "a.jpg")
+
+    def refuse(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(InputError, match="cannot be looked into: Permission denied"):
+        find_bursts([tmp_path / "shut"])
+
+
 def test_an_unknown_field_lists_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=r"\{stem\}"):
-        name_outputs(Path("{camera}.png"), [BurstFiles(files=(Path("1.jpg"),))], "fba")
+    for name in ("{camera}.png", "{stem.tif}"):
+        with pytest.raises(UsageError, match=r"\{stem\}"):
+            name_outputs(Path(name), [BurstFiles(files=(Path("1.jpg"),))], "fba")

@@ -18,6 +18,7 @@ from burstfix.frame import Box, Frame, Metadata, TensorPixels
 from burstfix.io.dng import Sensor, write_dng
 from burstfix.restore.kinds import Kinds
 from burstfix.restore.options import Options
+from burstfix.restore.pair import plan_pair
 from burstfix.restore.pair_alignment import MatchedPixels, align_pair
 from burstfix.restore.report import Reporter
 from burstfix.weights import Card, save
@@ -93,6 +94,24 @@ def test_the_order_of_the_files_changes_no_bit(made_pair: MadePair, tmp_path: Pa
     restore_pair(made_pair.paths, one, plain)
     restore_pair(made_pair.paths[::-1], other, plain)
     assert one.read_bytes() == other.read_bytes()
+
+
+def test_one_frame_is_no_pair_and_what_was_said_of_skipped_ones_is_not_heeded(
+    made_pair: MadePair, tmp_path: Path
+) -> None:
+    noisy, blurry = made_pair.paths
+    for act in (plan_pair, restore_pair):
+        with pytest.raises(InputError, match="A pair needs two frames"):
+            act([noisy], tmp_path / "out.png")
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"nothing")
+    options = Options(skip_bad=True)
+    planned = plan_pair([bad, noisy, blurry], tmp_path / "out.png", options, noisy=[bad, noisy])
+    assert [frame.kind for frame in planned.frames] == ["", "noisy", "blurry"]
+    report = restore_pair(
+        [bad, noisy, blurry], tmp_path / "out.png", options, noisy=[bad, noisy], blurry=[blurry]
+    )
+    assert (report.told_by, report.used) == ("options", 2)
 
 
 def test_what_was_said_outranks_what_the_files_and_pixels_tell(

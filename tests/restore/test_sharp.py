@@ -91,6 +91,15 @@ def test_noise_is_restored_however_sharp_the_photograph() -> None:
     assert judge(POINT, scene(300, 420) + noise) == 1
 
 
+def test_black_and_white_hide_no_noise() -> None:
+    noisy = scene(300, 420) + np.random.default_rng(1).normal(0, 4 / 255, (300, 420, 3))
+    noisy[:140, :140], noisy[160:, 280:] = 0, 1
+    assert judge(POINT, noisy.clip(0, 1)) == 1
+    clean = scene(300, 420)
+    clean[:140, :140] = 0
+    assert judge(POINT, clean) == 0
+
+
 def test_a_photograph_that_shows_nothing_is_left_alone() -> None:
     assert judge(disc(4), np.full((200, 200, 3), 0.4)) == 0
 

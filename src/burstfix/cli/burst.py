@@ -1,6 +1,7 @@
 """`burstfix burst`: frames in, one picture out."""
 
 import dataclasses
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -92,7 +93,8 @@ def burst(
     for note in notes:
         terminal.note(note)
     if split:
-        bursts = split_all(bursts, split_bursts, gap, terminal)
+        part = partial(split_bursts, gap_s=gap, skip_bad=skip_bad)
+        bursts = split_all(bursts, part, terminal)
     work = list(zip(bursts, name_outputs(output, bursts, backend), strict=True))
     command = _command(options, terminal)
     if dry_run:

@@ -1,6 +1,7 @@
 """`burstfix pair`: a short, noisy and a long, shaken exposure in, one picture out."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -86,7 +87,8 @@ def pair(
     named = _name(noisy or [], blurry or [])
     pairs = _find(frames or [], named, terminal)
     if split:
-        pairs = split_all(pairs, split_pairs, gap, terminal)
+        part = partial(split_pairs, gap_s=gap, skip_bad=skip_bad)
+        pairs = split_all(pairs, part, terminal)
     work = list(zip(pairs, name_outputs(output, pairs, backend), strict=True))
     if named.any and len(work) > 1:
         raise UsageError(

@@ -45,15 +45,16 @@ class Command:
 
 def split_all(
     named: "list[BurstFiles]",
-    split: Callable[["BurstFiles", float], "Groups"],
-    gap_s: float,
+    split: Callable[["BurstFiles"], "Groups"],
     terminal: "Terminal",
 ) -> "list[BurstFiles]":
     """Part what was named into the files of single pictures, and tell what belongs to none."""
     found: list[BurstFiles] = []
     for files in named:
-        groups = split(files, gap_s)
+        groups = split(files)
         found += groups.bursts
+        for path in groups.unread:
+            terminal.warn(f"Skipped: {path} cannot be read.")
         terminal.alone(groups.alone)
     return found
 

@@ -80,20 +80,33 @@ def decoders(paths: Sequence[Path]) -> Pool:
     return Pool(max(1, min(os.cpu_count() or 1, len(paths))))
 
 
-def probe(paths: Sequence[Path], pool: Pool | None = None) -> list[Probe]:
+def probe(
+    paths: Sequence[Path], pool: Pool | None = None, *, skip_bad: bool = False
+) -> list[Probe]:
     """Look at files without decoding them, in order.
 
     Args:
         paths: the files.
         pool: processes that do it; None starts some.
+        skip_bad: leave out what cannot be read, unless it is all.
 
     Raises:
         InputError: a file is missing, damaged, or no photograph.
     """
     if not paths:
         return []
+    found, failed = list[Probe](), list[InputError]()
     with _entered(pool, paths) as running:
-        return [future.result() for future in running.run(ask_probe, paths)]
+        for future in running.run(ask_probe, paths):
+            try:
+                found.append(future.result())
+            except InputError as error:
+                if not skip_bad:
+                    raise
+                failed.append(error)
+    if not found:
+        raise failed[0]
+    return found
 
 
 def ask_probe(worker: Worker, path: Path) -> Probe:

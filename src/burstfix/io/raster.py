@@ -28,6 +28,8 @@ from burstfix.io.intact import (
 )
 from burstfix.io.metadata import ORIENTATION, UPRIGHT, Facts, raster_facts, tiff_facts
 
+Image.MAX_IMAGE_PIXELS = None  # `check_size` refuses what is hostile, at six times Pillow's limit
+
 KINDS = ("JPEG", "PNG", "TIFF", "WebP", "AVIF", "JPEG 2000", "BMP", "PNM")
 _PIL_NAMES = {"PNM": "PPM", "JPEG 2000": "JPEG2000"}  # where they are not the kind's own
 _OTHERS = {

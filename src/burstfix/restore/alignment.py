@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -190,15 +191,26 @@ def _fitting(alignments: Sequence[Alignment]) -> int:
 
 
 def _candidates(sharp: Sequence[float], options: Options) -> list[int]:
-    if options.reference == "auto":
-        ranked = sorted(range(len(sharp)), key=lambda number: -sharp[number])
-        return ranked[:REFERENCES_TO_TRY]
-    number = 1 if options.reference == "first" else options.reference
-    if not 1 <= number <= len(sharp):
+    chosen = check_reference(options.reference, len(sharp))
+    if chosen is not None:
+        return [chosen]
+    return sorted(range(len(sharp)), key=lambda number: -sharp[number])[:REFERENCES_TO_TRY]
+
+
+def check_reference(reference: Literal["auto", "first"] | int, count: int) -> int | None:
+    """Return the index of the frame that was chosen; None is auto.
+
+    Raises:
+        UsageError: there is no such frame.
+    """
+    if reference == "auto":
+        return None
+    number = 1 if reference == "first" else reference
+    if not 1 <= number <= count:
         raise UsageError(
-            f"--reference {number} names no frame.", f"The burst has frames 1 to {len(sharp)}."
+            f"--reference {number} names no frame.", f"The burst has frames 1 to {count}."
         )
-    return [number - 1]
+    return number - 1
 
 
 def leave_out(frames: Burst, alignments: Sequence[Alignment], reporter: Reporter) -> dict[int, str]:

@@ -1,10 +1,12 @@
 """One picture from a burst: read, align, fuse, write."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from burstfix.errors import InputError
 from burstfix.frame import Frame
-from burstfix.restore.alignment import Aligned, align_frames
+from burstfix.restore.alignment import Aligned, align_frames, check_reference
 from burstfix.restore.network import Loaded
 from burstfix.restore.options import Options
 from burstfix.restore.report import Report, Reporter
@@ -28,7 +30,9 @@ def restore_burst(
     Raises:
         BurstfixError: whatever keeps the picture from being made; nothing is then written.
     """
-    return restore(Steps(task="burst", align=_align), paths, output, options, reporter)
+    options = options or Options()
+    burst = _Burst(paths, check_reference(options.reference, len(paths)))
+    return restore(Steps(task="burst", align=burst.align), paths, output, options, reporter)
 
 
 def plan_burst(paths: Sequence[Path], output: Path, options: Options | None = None) -> Report:
@@ -37,9 +41,35 @@ def plan_burst(paths: Sequence[Path], output: Path, options: Options | None = No
     Raises:
         BurstfixError: what `restore_burst` would raise for the same reasons.
     """
-    return plan("burst", paths, output, options or Options())[0]
+    options = options or Options()
+    check_reference(options.reference, len(paths))
+    return plan("burst", paths, output, options)[0]
 
 
-def _align(frames: list[Frame], loaded: Loaded, options: Options, recorder: Recorder) -> Aligned:
-    del loaded  # any network takes a burst as it is
-    return align_frames(frames, options, recorder)
+@dataclass(frozen=True)
+class _Burst:
+    """A burst on its way.
+
+    Args:
+        paths: the files, as they were named.
+        reference: index of the one that was chosen; None is auto.
+    """
+
+    paths: Sequence[Path]
+    reference: int | None
+
+    def align(
+        self, frames: list[Frame], loaded: Loaded, options: Options, recorder: Recorder
+    ) -> Aligned:
+        """Align frames to the one chosen, or to the sharpest."""
+        del loaded  # any network takes a burst as it is
+        if self.reference is None:
+            return align_frames(frames, options, recorder)
+        chosen = self.paths[self.reference]
+        for number, frame in enumerate(frames, start=1):
+            if frame.path == chosen:  # files that were skipped do not count
+                return align_frames(frames, replace(options, reference=number), recorder)
+        raise InputError(
+            f"{chosen} was chosen as the reference, and cannot be read.",
+            "Choose another with --reference, or leave the choice to burstfix.",
+        )

@@ -27,13 +27,15 @@ class Groups:
     Args:
         bursts: in order of time; each of two frames or more.
         alone: photographs that belong to none.
+        unread: files that were left out, since they cannot be read.
     """
 
     bursts: tuple[BurstFiles, ...]
     alone: tuple[Path, ...]
+    unread: tuple[Path, ...] = ()
 
 
-def split_bursts(burst: BurstFiles, gap_s: float = GAP_S) -> Groups:
+def split_bursts(burst: BurstFiles, gap_s: float = GAP_S, *, skip_bad: bool = False) -> Groups:
     """Part files into bursts.
 
     A camera's own name for a burst decides, in the file or in its name. Else photographs belong
@@ -43,14 +45,15 @@ def split_bursts(burst: BurstFiles, gap_s: float = GAP_S) -> Groups:
     Args:
         burst: all the files.
         gap_s: the longest pause within a burst [s].
+        skip_bad: leave out what cannot be read.
 
     Raises:
         InputError: a file cannot be read or does not tell when it was taken, or there is no burst.
     """
-    return _named(_parts(burst, gap_s), burst, gap_s)
+    return _named(_parts(burst, gap_s, skip_bad=skip_bad), burst, gap_s)
 
 
-def split_pairs(pairs: BurstFiles, gap_s: float = PAIR_GAP_S) -> Groups:
+def split_pairs(pairs: BurstFiles, gap_s: float = PAIR_GAP_S, *, skip_bad: bool = False) -> Groups:
     """Part files into pairs of short and long exposures.
 
     They are parted as bursts are, then, by exposure times, where a kind comes back: short, long,
@@ -59,11 +62,13 @@ def split_pairs(pairs: BurstFiles, gap_s: float = PAIR_GAP_S) -> Groups:
     Args:
         pairs: all the files.
         gap_s: the longest pause within a pair [s].
+        skip_bad: leave out what cannot be read.
 
     Raises:
         InputError: as `split_bursts`.
     """
-    parts = [pair for part in _parts(pairs, gap_s) for pair in _alternating(part)]
+    parted = _parts(pairs, gap_s, skip_bad=skip_bad)
+    parts = [pair for part in parted for pair in _alternating(part)]
     return _named(parts, pairs, gap_s)
 
 
@@ -84,10 +89,10 @@ def _alternating(part: list[Probe]) -> list[list[Probe]]:
     return [one + other for one, other in zip(runs[::2], runs[1::2], strict=True)]
 
 
-def _parts(files: BurstFiles, gap_s: float) -> list[list[Probe]]:
+def _parts(files: BurstFiles, gap_s: float, *, skip_bad: bool) -> list[list[Probe]]:
     """Part files by kind and time; the parts and what is in them in the order taken."""
     groups: dict[Hashable, list[Probe]] = {}
-    for look in probe(files.files):
+    for look in probe(files.files, skip_bad=skip_bad):
         groups.setdefault(_kind(look), []).append(look)
     parted = [part for group in groups.values() for part in _by_time(group, gap_s)]
     parted.sort(key=lambda part: (_start_s(part[0]), natural_key(part[0].path)))
@@ -103,7 +108,12 @@ def _named(parted: Sequence[Sequence[Probe]], burst: BurstFiles, gap_s: float) -
             f"No two of the {len(burst.files)} photographs were taken within {gap_s:g} s.",
             "Name the frames of a burst themselves, or allow more with --gap.",
         )
-    return Groups(bursts=bursts, alone=tuple(part[0] for part in files if len(part) == 1))
+    read = {path for part in files for path in part}
+    return Groups(
+        bursts=bursts,
+        alone=tuple(part[0] for part in files if len(part) == 1),
+        unread=tuple(path for path in burst.files if path not in read),
+    )
 
 
 def _kind(look: Probe) -> Hashable:

@@ -98,9 +98,13 @@ def expand(argument: str | Path) -> list[Path]:
     """Expand a glob, in natural order; what exists stands for itself.
 
     Raises:
-        InputError: there is nothing of this name.
+        InputError: there is nothing of this name, or it may not be looked at.
     """
-    if Path(argument).exists():
+    try:
+        there = Path(argument).exists()
+    except OSError as error:
+        raise _closed(Path(argument), error) from error
+    if there:
         return [Path(argument)]
     if glob.has_magic(str(argument)):
         matches = sorted((Path(match) for match in glob.glob(str(argument))), key=natural_key)  # noqa: PTH207 may be absolute
@@ -115,14 +119,20 @@ def pictures_in(folder: Path) -> tuple[list[Path], list[str]]:
 
     Returns:
         The files, and notes on those left out.
+
+    Raises:
+        InputError: the folder cannot be listed.
     """
-    known = [
-        path
-        for path in sorted(folder.iterdir(), key=natural_key)
-        if path.is_file()
-        and not path.name.startswith(".")
-        and path.suffix.lower() in RASTER_SUFFIXES | RAW_SUFFIXES
-    ]
+    try:
+        known = [
+            path
+            for path in sorted(folder.iterdir(), key=natural_key)
+            if path.is_file()
+            and not path.name.startswith(".")
+            and path.suffix.lower() in RASTER_SUFFIXES | RAW_SUFFIXES
+        ]
+    except OSError as error:
+        raise _closed(folder, error) from error
     raw_stems = {path.stem for path in known if path.suffix.lower() in RAW_SUFFIXES}
     developed = [
         path for path in known if path.stem in raw_stems and path.suffix.lower() in RASTER_SUFFIXES
@@ -138,6 +148,13 @@ def no_picture(folder: Path) -> InputError:
     """Make the error of a folder without pictures."""
     return InputError(
         f"{folder} holds no picture.", "Name a folder with raw files, JPEG, PNG, TIFF or WebP."
+    )
+
+
+def _closed(path: Path, error: OSError) -> InputError:
+    return InputError(
+        f"{path} cannot be looked into: {error.strerror}.",
+        "Change its permissions, or name what you may read.",
     )
 
 
@@ -161,14 +178,14 @@ def fill_name(template: Path, burst: BurstFiles, backend: str) -> Path:
         "last": burst.files[-1].stem,
         "n": str(len(burst.files)),
         "backend": backend,
-        "ext": template.suffix.lstrip(".") or "png",
+        "ext": "png" if "{" in template.suffix else template.suffix.lstrip(".") or "png",
     }
     text = str(template)
     if "{date}" in text:
         fields["date"] = _date_of(burst.files[0])
     try:
         return Path(text.format_map(fields))
-    except (KeyError, ValueError, IndexError) as error:
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise UsageError(
             f"-o {template} has a field that is not known.",
             "Known are " + " ".join(f"{{{name}}}" for name in NAME_FIELDS) + ".",

@@ -127,13 +127,34 @@ def find_kinds(frames: Burst, named: Named) -> Kinds:
         UsageError: what was said contradicts itself.
         InputError: there is one frame only, or the frames are alike.
     """
-    if len(frames) < 2:
+    facts = [frame.metadata for frame in frames]
+    return kinds_told([frame.path for frame in frames], facts, named) or kinds_by_pixels(frames)
+
+
+def kinds_told(
+    paths: Sequence[Path | None], metadata: Sequence[Metadata], named: Named
+) -> Kinds | None:
+    """Tell what can be told without pixels: as said, else by time; None where neither tells.
+
+    Args:
+        paths: the frames that can be read; what was said of others is not heeded.
+        metadata: of each.
+        named: what the user said.
+
+    Raises:
+        UsageError: what was said contradicts itself.
+        InputError: there is one frame only.
+    """
+    if len(paths) < 2:
         raise InputError(
             "A pair needs two frames, a short and a long exposure.",
             "Name both; or restore one frame with `burstfix burst`.",
         )
-    said = kinds_by_name([frame.path for frame in frames], named)
-    return said or kinds_by_time([frame.metadata for frame in frames]) or kinds_by_pixels(frames)
+    read = Named(
+        noisy=[path for path in named.noisy if path in paths],
+        blurry=[path for path in named.blurry if path in paths],
+    )
+    return kinds_by_name(paths, read) or kinds_by_time(metadata)
 
 
 def noise_to_signal(frame: Frame) -> float:
@@ -166,7 +187,7 @@ def _part(values: Sequence[float], least: float) -> tuple[tuple[int, ...], tuple
     """
     ranked = sorted(values)
     gaps = [after - before for before, after in pairwise(ranked)]
-    widest = max(gaps)
+    widest = max(gaps, default=0.0)
     if widest < least:
         return None
     limit = ranked[gaps.index(widest)]

@@ -9,7 +9,7 @@ from torch import Tensor
 from burstfix.backends.base import DESCRIPTOR
 from burstfix.frame import Frame
 from burstfix.restore.alignment import Aligned
-from burstfix.restore.kinds import Named, find_kinds, kinds_by_name, kinds_by_time
+from burstfix.restore.kinds import Named, find_kinds, kinds_by_name, kinds_told
 from burstfix.restore.network import Loaded
 from burstfix.restore.options import Options
 from burstfix.restore.pair_alignment import align_pair
@@ -60,15 +60,14 @@ def plan_pair(
     Raises:
         BurstfixError: what `restore_pair` would raise for the same reasons.
     """
-    said = kinds_by_name(paths, Named(noisy=tuple(noisy), blurry=tuple(blurry)))
+    named = Named(noisy=tuple(noisy), blurry=tuple(blurry))
+    kinds_by_name(paths, named)
     report, looks = plan("pair", paths, output, options or Options())
-    kinds = said or kinds_by_time([look.metadata for look in looks])
+    kinds = kinds_told([look.path for look in looks], [look.metadata for look in looks], named)
     report.told_by = kinds.by if kinds else "pixels"
     if kinds:
-        names = kinds.named()
-        report.frames = [
-            replace(frame, kind=kind) for frame, kind in zip(report.frames, names, strict=True)
-        ]
+        of = dict(zip((str(look.path) for look in looks), kinds.named(), strict=True))
+        report.frames = [replace(frame, kind=of.get(frame.path, "")) for frame in report.frames]
     return report
 
 

@@ -31,6 +31,8 @@ _PEAK = (0.05, 0.4)  # of a sharp cell's point spread function: at least; and mo
 _TRACE = 0.05  # of the peak; what is lower is estimation's own spread
 # From the first to the second, less and less is restored.
 _SHARP = (0.85, 0.95)  # times that peak
+_ENDS = (0.5 / 255, 254.5 / 255)  # of the codes: at black or below, at white or above
+_MOST_CLIPPED = 0.1  # of a cell's pixels, if its noise is to count
 _NOISE = (2.0 / 255, 1.2 / 255)  # of the codes, in the flattest cell: standard deviation
 
 
@@ -51,7 +53,7 @@ def warranted(network: Network, aligned: Aligned, device: torch.device) -> float
         return 1.0
     cells = _cells(aligned.reference)
     codes = encode(cells, aligned.reference.curve).clamp(0, 1).mean(dim=1, keepdim=True)
-    clean = _ramp(float(_noise(codes).amin()), *_NOISE)
+    clean = _ramp(_least_noise(codes), *_NOISE)
     telling = _detail(codes) > _FLAT
     if not clean or not telling.any():
         return 1 - clean  # what shows nothing cannot be blurred
@@ -106,6 +108,13 @@ def _detail(codes: Tensor) -> Tensor:
     around = F.avg_pool2d(codes, _DETAIL_SIDE, stride=1)
     edge = _DETAIL_SIDE // 2
     return (codes[..., edge:-edge, edge:-edge] - around).flatten(1).std(dim=1)
+
+
+def _least_noise(codes: Tensor) -> float:
+    """Measure noise where there is least of it, but not where black or white hides it."""
+    clipped = ((codes <= _ENDS[0]) | (codes >= _ENDS[1])).float().flatten(1).mean(dim=1)
+    open_ = clipped < _MOST_CLIPPED
+    return float(_noise(codes[open_] if open_.any() else codes).amin())
 
 
 def _noise(codes: Tensor) -> Tensor:

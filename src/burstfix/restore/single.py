@@ -112,14 +112,14 @@ class _Kept(Supply):
         self._loaded = self._loaded or load_network(task, options)
         return self._loaded
 
-    def probe(self, paths: Sequence[Path]) -> list[Probe]:
+    def probe(self, paths: Sequence[Path], options: Options) -> list[Probe]:
         """Look at files without decoding them."""
+        del options
         return [self.reader.probe(path) for path in paths]
 
     def size(self, paths: Sequence[Path], options: Options) -> Size:
         """Look up the photograph's size."""
-        del options
-        return self.probe(paths)[0].size
+        return self.probe(paths, options)[0].size
 
     def frames(
         self, paths: Sequence[Path], memory: int, options: Options, on_frame: Callable[[], None]

@@ -23,6 +23,7 @@ from burstfix.restore.options import Options
 from burstfix.restore.report import FrameReport, Report, Reporter, peak_memory_bytes
 from burstfix.restore.supply import Supply
 
+_UNREAD = "cannot be read"
 _COPIED_ROWS = 256  # at once, of what is not restored
 
 
@@ -143,9 +144,13 @@ def plan(
     if target:
         _map_path(target, paths, loaded, options)
     report.device = str(device.choose(options.device))
-    probes = supply.probe(paths)
+    probes = supply.probe(paths, options)
     report.size = probes[0].size
-    report.frames = [FrameReport(path=str(look.path), used=True) for look in probes]
+    read = {look.path for look in probes}
+    report.frames = [
+        FrameReport(path=str(path), used=path in read, why="" if path in read else _UNREAD)
+        for path in paths
+    ]
     return report, probes
 
 
@@ -184,9 +189,7 @@ def _read(
     frames, errors = supply.frames(paths, memory, options, recorder.step)
     read = {frame.path for frame in frames}
     recorder.report.frames += [
-        FrameReport(path=str(path), used=False, why="cannot be read")
-        for path in paths
-        if path not in read
+        FrameReport(path=str(path), used=False, why=_UNREAD) for path in paths if path not in read
     ]
     for error in errors:
         recorder.warn(f"Skipped: {error.what}")

@@ -37,9 +37,9 @@ class Supply:
         """Return the network asked for, as `load_network`."""
         return load_network(task, options)
 
-    def probe(self, paths: Sequence[Path]) -> list[Probe]:
+    def probe(self, paths: Sequence[Path], options: Options) -> list[Probe]:
         """Look at files without decoding them, as `io.decode.probe`."""
-        return probe(paths)
+        return probe(paths, skip_bad=options.skip_bad)
 
     def size(self, paths: Sequence[Path], options: Options) -> Size:
         """Look up how large the picture will be, as `expected_size`."""
