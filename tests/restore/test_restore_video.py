@@ -14,7 +14,7 @@ from PIL import Image
 from burstfix import VideoOptions, restore_video, weights
 from burstfix.backends import deblurgan, find
 from burstfix.backends import set as set_backend
-from burstfix.errors import InputError, OutputError, UsageError, WeightsError
+from burstfix.errors import DeviceError, InputError, OutputError, UsageError, WeightsError
 from burstfix.restore.report import Reporter
 from burstfix.restore.video import plan_video
 
@@ -44,6 +44,14 @@ def error(frame: np.ndarray, truth: np.ndarray) -> float:
     luma = 16 + 219 * (truth @ (0.2126, 0.7152, 0.0722))
     inner = (slice(8, -8), slice(8, -8))
     return float(np.sqrt(np.square(frame.astype(float) - luma)[inner].mean()))
+
+
+def test_too_little_memory_for_the_frames_is_told(
+    noisy: tuple[MadeFilm, Path], tmp_path: Path
+) -> None:
+    with pytest.raises(DeviceError, match="do not suffice for frames of 72 x 96"):
+        restore_video(noisy[1], tmp_path / "out.mp4", options(memory=1 << 29))
+    assert not list(tmp_path.iterdir())
 
 
 def test_memory_is_trimmed_every_few_frames(

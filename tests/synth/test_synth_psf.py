@@ -16,9 +16,10 @@ def seeded(seed: int = 0) -> torch.Generator:
 def draw(kind: str, extents: torch.Tensor) -> torch.Tensor:
     if kind == "walk":
         return psf.random_walk_psfs(extents, generator=seeded(), defocus=extents / 50)
+    paths = psf.disc_paths(len(extents), steps=512)
     if kind == "matern":
-        return psf.matern_psfs(extents, generator=seeded(), size=51)
-    return psf.disc_psfs(extents, size=51)
+        paths = psf.matern_paths(len(extents), generator=seeded())
+    return psf.splat(psf.fit_paths(paths, extents, size=51), 51)
 
 
 @pytest.mark.parametrize("kind", ["walk", "matern", "disc"])
@@ -55,7 +56,8 @@ def test_an_extent_of_0_is_no_blur() -> None:
 
 @pytest.mark.parametrize("size", [7, 17])
 def test_a_path_too_long_for_its_bitmap_is_shrunk_not_cut(size: int) -> None:
-    psfs = psf.matern_psfs(torch.full((20,), 100.0), generator=seeded(), size=size)
+    paths = psf.matern_paths(20, generator=seeded())
+    psfs = psf.splat(psf.fit_paths(paths, torch.full((20,), 100.0), size=size), size)
 
     torch.testing.assert_close(psfs.sum(dim=(1, 2)), torch.ones(20))
     torch.testing.assert_close(psf.centroids(psfs), torch.zeros(20, 2), atol=1e-4, rtol=0)

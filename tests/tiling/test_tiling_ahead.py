@@ -65,3 +65,18 @@ def test_a_gpu_takes_one_after_the_other_here() -> None:
     assert at_once(CPU) == 2
     threads = set(together(lambda _: threading.current_thread(), range(3), 1))
     assert threads == {threading.current_thread()}
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_threads_keep_their_part_though_what_they_call_parts_it_again() -> None:
+    torch.set_num_threads(4)
+    threads = []
+
+    def work(_: int) -> None:
+        threads.append(torch.get_num_threads())
+        for _ in together(lambda _: time.sleep(0.05), range(4), at_once(CPU)):
+            pass
+
+    for _ in together(work, range(6), 2):
+        pass
+    assert threads == [2] * 6

@@ -17,6 +17,7 @@ from burstfix.restore.options import Options
 RESERVE_BYTES = 450 << 20  # interpreter, torch and codecs
 LEAST_TILES_BYTES = 256 << 20
 MOST_TILES_BYTES = 1400 << 20  # more gains no time
+FRAMES_AROUND = 6  # of a film, beside a window's: read ahead, restored and on their way out
 WRITING = 1.7  # canvas and what encoding holds of it, over the canvas
 
 
@@ -36,6 +37,31 @@ def expected_size(paths: Sequence[Path], options: Options, pool: Pool | None = N
         except InputError:
             continue  # told when it is skipped
     return probe(paths[-1:] if options.skip_bad else paths[:1], pool)[0].size
+
+
+def share_out_film(size: Size, radius: int, options: Options) -> int:
+    """Return what memory of a film's is left for windows and tiles [bytes].
+
+    Args:
+        size: (height, width) of a frame.
+        radius: neighbours on each side that a frame is restored from.
+        options: what memory may be used.
+
+    Raises:
+        DeviceError: what was allowed does not even hold the frames.
+    """
+    total = options.memory or device.free_memory(torch.device("cpu")) // 2
+    height, width = size
+    frames = (2 * radius + FRAMES_AROUND) * height * width * 3 * 4
+    left = total - RESERVE_BYTES - frames
+    if left < LEAST_TILES_BYTES:
+        needed = (RESERVE_BYTES + frames + LEAST_TILES_BYTES) / (1 << 30)
+        raise DeviceError(
+            f"{total / (1 << 30):.1f} GB of memory do not suffice for frames of "
+            f"{height} x {width} pixels.",
+            f"Give --memory {needed:.1f} or more.",
+        )
+    return left
 
 
 def share_out(size: Size, kind: Format, options: Options, reserve: int = 0) -> Budget:

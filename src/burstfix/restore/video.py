@@ -17,6 +17,7 @@ from burstfix.io.video import BrokenClip, Encoding, choose_encoding
 from burstfix.io.video.join import Extras, check_extras
 from burstfix.io.video.parts import Parts, open_parts
 from burstfix.io.write import format_for
+from burstfix.restore.budget import share_out_film
 from burstfix.restore.film import Film, ahead, open_film
 from burstfix.restore.network import load_network
 from burstfix.restore.reel import Done, FilmReel, Reel, Restored, StillsReel
@@ -207,7 +208,7 @@ def _restored(
         device=job.device,
         precision=options.precision,
         tile=options.tile,
-        memory=options.memory,
+        memory=share_out_film(info.size, radius_for(job.network.contract), options),
     )
     used = 0
     for window, light, neighbours in restored:

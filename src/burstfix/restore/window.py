@@ -32,7 +32,7 @@ from burstfix.tiling.ahead import ahead, at_once, together
 from burstfix.tiling.reader import LIGHT_BYTES
 
 MOST_FRAMES = 5  # that a network which takes any number is given
-_ENOUGH_BYTES = 3 << 29  # of memory, to restore two frames at once
+_ENOUGH_BYTES = 1 << 30  # of memory, to restore two frames at once
 
 
 class Moment(NamedTuple):
@@ -181,12 +181,13 @@ def restore_windows(
         device: where to compute.
         precision: as `tiling.run_tiled` takes it, and likewise all others.
         tile: side of a tile [px].
-        memory: what tiles may take [bytes].
+        memory: what windows and tiles may take [bytes]; None is half of what is free.
     """
     if memory is None:
         memory = free_memory(torch.device("cpu")) // 2
     count = at_once(device) if memory >= _ENOUGH_BYTES else 1
-    share = memory // count
+    waiting = count + 2  # windows that wait or are in use
+    share = memory // 2 // count
 
     def restore(aligned: _Aligned) -> RestoredWindow:
         light = tiling.run_whole(
@@ -200,7 +201,7 @@ def restore_windows(
         )
         return RestoredWindow(aligned.window, light, aligned.neighbours)
 
-    aligned = ahead(_align(windows, network.contract, share // 4))
+    aligned = ahead(_align(windows, network.contract, memory // 2 // waiting))
     yield from together(restore, aligned, count)
 
 

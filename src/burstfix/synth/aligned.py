@@ -82,7 +82,9 @@ def code_truth(truth: Tensor, plan: Plan) -> Tensor:
 def describe(gain_ev: Tensor, plan: Plan) -> Tensor:
     """Fill the columns of `backends.base.DESCRIPTOR`; (N, F, 4)."""
     gain = gain_ev.exp2()
-    known = plan.noise_known.view(-1, 1)
+    # A reader does not tell of noise that the sensor cut at black.
+    pedestal = torch.tensor([choice.pedestal for choice in plan.choices], device=gain.device)
+    known = (plan.noise_known & (pedestal > plan.read.amax(dim=1).sqrt())).view(-1, 1)
     unknown = torch.full_like(gain, math.nan)
     reference = torch.zeros_like(gain)
     reference[:, 0] = 1

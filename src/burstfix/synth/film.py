@@ -37,6 +37,7 @@ def film(
     margin: int,
     settings: FilmSettings,
     generator: torch.Generator,
+    span: float | None = None,
 ) -> Film:
     """Film scenes by hand, registered nowhere: every frame lies as the camera saw it.
 
@@ -51,6 +52,7 @@ def film(
         margin: how far frames lie within the scenes on every side [px].
         settings: what moves, and how often.
         generator: draws everything; same device as `scenes`.
+        span: in what time things go their streaks [frames]; None is as many as are exposed.
     """
     count = len(scenes)
     middle = torch.tensor(scenes.shape[-2:], device=scenes.device).flip(0).float().sub(1) / 2
@@ -67,7 +69,7 @@ def film(
     still = path[:, times.abs().argmin()].unsqueeze(1)
     return Film(
         scenes=scenes,
-        layers=_layers(scenes, others, len(exposed), settings, generator),
+        layers=_layers(scenes, others, span or len(exposed), settings, generator),
         margin=margin,
         times=times,
         path=path - still,

@@ -60,6 +60,7 @@ def film_pairs(scenes: Tensor, settings: FlowSettings, generator: torch.Generato
         times=torch.arange(2.0, device=scenes.device),
         frames_per_s=torch.full_like(extent, FRAMES_PER_S),
         exposed=range(2),
+        span=1,
         extent=extent,
         margin=settings.margin,
         settings=settings,

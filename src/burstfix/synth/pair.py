@@ -140,7 +140,7 @@ def pairs_of_clips(
         generator: draws everything; same device as `clips`.
 
     Returns:
-        Pairs as `synthesize_pairs` makes them; their point spread functions are points.
+        Pairs as `synthesize_pairs` makes them; nobody knows how the long frame was shaken.
     """
     count, moments = clips.shape[:2]
     line = Timeline(
@@ -155,7 +155,7 @@ def pairs_of_clips(
     exposed = torch.stack([clips[:, 0] * bright, clips[:, 2:].mean(dim=1) * bright], dim=1)
     size = settings.psf_size
     psfs = torch.zeros(count, 2, size, size, device=clips.device)
-    psfs[..., size // 2, size // 2] = 1
+    psfs[:, 0, size // 2, size // 2] = 1
     truth = exposed[:, 0].clamp(0, 1)
     return _photograph(exposed, truth, psfs, line, (plan, light), settings, generator)
 
@@ -181,7 +181,7 @@ def _photograph(
         generator: draws noise and misalignment.
     """
     plan, light = drawn
-    exposed = _mistake(exposed, settings, generator)
+    exposed, psfs = _mistake(exposed, psfs, settings, generator)
     if settings.published_noise:
         recorded = publish(exposed, light, line, generator)
     else:
@@ -312,12 +312,16 @@ def _register(
     return replace(sequence, rest=rest[:, frame_of], shift=plan.shift[:, frame_of])
 
 
-def _mistake(light: Tensor, settings: PairSettings, generator: torch.Generator) -> Tensor:
-    """Give some pairs a long frame of another scene."""
+def _mistake(
+    light: Tensor, psfs: Tensor, settings: PairSettings, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Give some pairs a long frame of another scene, whose blur is then not known."""
     dice = torch.rand(len(light), 1, 1, 1, generator=generator, device=light.device)
-    last = light[:, -1]
-    last = torch.where(dice < settings.stranger_share, last.roll(1, dims=0).flip(-1), last)
-    return torch.cat([light[:, :-1], last.unsqueeze(1)], dim=1)
+    strange = dice < settings.stranger_share
+    last = torch.where(strange, light[:, -1].roll(1, dims=0).flip(-1), light[:, -1])
+    unknown = torch.where(strange[:, 0], 0.0, psfs[:, -1])
+    light = torch.cat([light[:, :-1], last.unsqueeze(1)], dim=1)
+    return light, torch.cat([psfs[:, :-1], unknown.unsqueeze(1)], dim=1)
 
 
 def _forget(descriptor: Tensor, settings: PairSettings, generator: torch.Generator) -> Tensor:

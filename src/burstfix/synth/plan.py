@@ -142,7 +142,7 @@ class Plan:
     drift: Tensor  # (N, F, 3) factor
     shot: Tensor  # (N, F)
     read: Tensor  # (N, F)
-    noise_known: Tensor  # (N,) bool
+    noise_known: Tensor  # (N,) bool; where the sensor did not cut it at black, see `describe`
     shift: Tensor  # (N, F, 2) px: where the frame's pixels fell; whole for the reference
     edge: Tensor  # (N, F) px that are cut off a side; 0 is none
 
@@ -170,9 +170,6 @@ def draw_plan(count: int, frames: int, settings: BurstSettings, generator: torch
     white_balance, drift = _draw_colour(jpeg, frames, settings, generator)
     shift, edge = _draw_placement(count, frames, settings, generator)
     known = _chance(bursts, 1 - settings.unknown_noise_share, generator)
-    # A reader does not tell of noise that the sensor cut at black.
-    pedestal = torch.tensor([choice.pedestal for choice in choices], device=generator.device)
-    known &= pedestal > read.amax(dim=1).sqrt()
     highlights = _chance(bursts, settings.highlight_share, generator)
     clean_noise = torch.zeros(bursts, device=generator.device)
     if settings.clean_noise[1] > 0:  # one more draw would change all bursts ever scored on

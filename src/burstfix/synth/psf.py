@@ -136,12 +136,6 @@ def random_walk_psfs(
     return splat(fit_paths(paths, extent, size=size, jitter=jitter), size)
 
 
-def matern_psfs(extent: Tensor, *, generator: torch.Generator, size: int = 17) -> Tensor:
-    """Draw shake as Wieschollek et al. do; arguments and result as `random_walk_psfs`."""
-    paths = matern_paths(len(extent), generator=generator)
-    return splat(fit_paths(paths, extent, size=size), size)
-
-
 def disc_paths(count: int, *, steps: int = 128, device: torch.device | None = None) -> Tensor:
     """Spread points evenly over a disc, as the light of a defocused lens falls.
 
@@ -153,12 +147,6 @@ def disc_paths(count: int, *, steps: int = 128, device: torch.device | None = No
     angle = order * (math.pi * (3 - math.sqrt(5)))  # Vogel's spiral: no two points are close
     points = torch.stack([radius * angle.cos(), radius * angle.sin()], dim=-1)
     return points.expand(count, -1, -1)
-
-
-def disc_psfs(extent: Tensor, *, size: int) -> Tensor:
-    """Make the discs of a defocused lens; arguments and result as `random_walk_psfs`."""
-    paths = disc_paths(len(extent), steps=512, device=extent.device)
-    return splat(fit_paths(paths, extent, size=size), size)
 
 
 def centroids(psfs: Tensor) -> Tensor:

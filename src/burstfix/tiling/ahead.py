@@ -41,7 +41,8 @@ def together(
 
     Args:
         function: is called in threads of its own.
-        items: are taken in the calling thread, at most `count` more than were returned.
+        items: are taken in the calling thread, at most `count` + 1 more than were returned, so
+            that none waits for the caller.
         count: how many at once, at most `at_once`; 1 computes in the calling thread.
 
     Yields:
@@ -51,8 +52,8 @@ def together(
         yield from map(function, items)
         return
     threads = torch.get_num_threads()
-    torch.set_num_threads(threads // count)  # here, and in threads that begin from now on
-    pool = ThreadPoolExecutor(count)
+    torch.set_num_threads(threads // count)
+    pool = ThreadPoolExecutor(count, initializer=_begin, initargs=(threads // count,))
     waiting: deque[Future[Result]] = deque()
     try:
         for item in items:
@@ -65,3 +66,9 @@ def together(
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)
+
+
+def _begin(threads: int) -> None:
+    """Give this thread its number, whatever another thread has set for those that begin now."""
+    torch.get_num_threads()  # takes over what is set, once for each thread
+    torch.set_num_threads(threads)
