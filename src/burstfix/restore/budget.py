@@ -17,6 +17,7 @@ from burstfix.restore.options import Options
 RESERVE_BYTES = 450 << 20  # interpreter, torch and codecs
 LEAST_TILES_BYTES = 256 << 20
 MOST_TILES_BYTES = 1400 << 20  # more gains no time
+FILM_CODERS_BYTES = 200 << 20  # of decoder and encoder, and of holes between what is kept
 FRAMES_AROUND = 6  # of a film, beside a window's: read ahead, restored and on their way out
 WRITING = 1.7  # canvas and what encoding holds of it, over the canvas
 
@@ -52,10 +53,11 @@ def share_out_film(size: Size, radius: int, options: Options) -> int:
     """
     total = options.memory or device.free_memory(torch.device("cpu")) // 2
     height, width = size
-    frames = (2 * radius + FRAMES_AROUND) * height * width * 3 * 4
-    left = total - RESERVE_BYTES - frames
+    taken = RESERVE_BYTES + FILM_CODERS_BYTES
+    taken += (2 * radius + FRAMES_AROUND) * height * width * 3 * 4
+    left = total - taken
     if left < LEAST_TILES_BYTES:
-        needed = (RESERVE_BYTES + frames + LEAST_TILES_BYTES) / (1 << 30)
+        needed = (taken + LEAST_TILES_BYTES) / (1 << 30)
         raise DeviceError(
             f"{total / (1 << 30):.1f} GB of memory do not suffice for frames of "
             f"{height} x {width} pixels.",
