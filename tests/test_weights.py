@@ -182,6 +182,11 @@ def test_weights_that_overflow_are_not_saved(network: Network, tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_missing_folder_is_made(network: Network, tmp_path: Path) -> None:
+    save(network, CARD, tmp_path / "new" / "x.safetensors")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["x.safetensors"]
+
+
 def test_a_failed_save_leaves_the_old_file(
     path: Path, network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:

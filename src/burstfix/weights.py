@@ -271,6 +271,7 @@ def _halved(name: str, tensor: Tensor) -> Tensor:
 def _write(content: bytes, path: Path) -> None:
     temporary = ""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(".tmp", ".burstfix-", path.parent)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)

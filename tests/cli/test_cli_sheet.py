@@ -42,3 +42,8 @@ def test_a_sheet_shows_the_same_bursts_for_the_same_seed_and_replaces_nothing(
     small = burstfix("--data", photos, "-o", tmp_path / "d.png", "--crop", 128)
     assert small.returncode == 3
     assert "192 pixels" in small.stderr
+    even = burstfix(
+        "--data", photos, "-o", tmp_path / "d.png", "--recipe", "set-pair", "-f", 1, "--crop", 32
+    )
+    assert even.returncode == 2
+    assert "no samples of 1 frames" in even.stderr

@@ -87,20 +87,21 @@ def test_a_made_pair_of_raw_files_is_told_apart_by_its_metadata_and_restored(
 def test_a_made_single_frame_comes_with_its_truth_and_how_it_was_shaken(tmp_path: Path) -> None:
     photo = tmp_path / "photo.png"
     Image.fromarray(np.round(scene(180, 200) * 255).astype(np.uint8)).save(photo)
-    folder = tmp_path / "street"
     for kind in ("dng", "png"):
+        folder = tmp_path / kind
         made = burstfix("synth", "single", photo, "-o", folder, "--kind", kind, "--seed", 2)
         assert made.returncode == 0, made.stderr
     record = json.loads((folder / "truth" / "shaken.json").read_text())
     assert 4 <= record["extent_px"] <= 9
-    frames = [read_frame(folder / f"shaken.{kind}").whole() for kind in ("dng", "png")]
+    frames = [read_frame(tmp_path / kind / f"shaken.{kind}").whole() for kind in ("dng", "png")]
     truth = read_frame(folder / "truth" / "shaken.png").whole()
     assert list(frames[0].shape[1:]) == list(truth.shape[1:]) == record["size"]
     assert psnr(frames[1], truth) > 15
     assert psnr(frames[0], frames[1]) > 25
-    again = burstfix("synth", "single", photo, "-o", folder)
-    assert again.returncode == 7
-    assert "shaken.dng" in again.stderr
+    for kind in ("png", "dng"):  # the other's truth would be written over
+        again = burstfix("synth", "single", photo, "-o", folder, "--kind", kind)
+        assert again.returncode == 7
+        assert "shaken.png" in again.stderr
 
 
 def test_a_made_film_comes_as_pictures_or_as_a_file_with_the_truth_of_each_frame(

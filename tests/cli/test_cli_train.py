@@ -119,6 +119,27 @@ def test_ctrl_c_saves_and_says_how_to_go_on_and_nothing_is_trained_over(
     assert resumed.returncode == 0, resumed.stderr
 
 
+def test_nothing_that_is_there_is_written_over_and_folders_are_made(
+    photos: Path, tmp_path: Path
+) -> None:
+    recipe = tmp_path / "small.toml"
+    recipe.write_text(RECIPE)
+    options = ("train", "burst", "--data", photos, "--recipe", recipe, "--device", "cpu")
+    made = burstfix(*options, "-o", tmp_path / "new" / "one.safetensors", "--minutes", 0.1)
+    assert made.returncode == 0, made.stderr
+    (tmp_path / "my.csv").write_text("a,b,c,d\ne,f,g,h\n")
+    for output, resumed, code in (
+        ("my.safetensors", (), 7),
+        ("my.csv", (), 2),
+        ("new/one.safetensors", (), 7),
+        ("my.safetensors", ("--resume", tmp_path / "new" / "one.checkpoint"), 7),
+    ):
+        done = burstfix(*options, "-o", tmp_path / output, "--minutes", 0.1, *resumed)
+        assert done.returncode == code, done.stderr
+        assert "fault" not in done.stderr
+    assert (tmp_path / "my.csv").read_text().startswith("a,b,c,d")
+
+
 # Checkpoints are due every minute; tests cannot wait so long.
 OFTEN = """
 from burstfix.train import log

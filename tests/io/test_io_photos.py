@@ -81,3 +81,12 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
         read_photos(tmp_path)
     with pytest.raises(InputError, match="nowhere"):
         read_photos(tmp_path / "nowhere")
+    (tmp_path / "broken.jpg").write_bytes(b"")
+    with pytest.raises(InputError, match=r"broken\.jpg is empty"):
+        read_photos(tmp_path)
+
+
+def test_a_strip_and_a_folder_with_a_pictures_name_do_no_harm(tmp_path: Path) -> None:
+    write(tmp_path / "strip.png", 1, 4000)
+    (tmp_path / "folder.jpg").mkdir()
+    assert [photo.pixels.shape[0] for photo in read_photos(tmp_path)] == [1]

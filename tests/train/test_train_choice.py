@@ -82,16 +82,12 @@ def test_every_process_gets_as_many_shards_and_none_is_lost(shards: int, count: 
         assert dealt == Recipe(shards=shards)
 
 
-def test_processes_of_torchrun_share_the_chosen_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "8")
-    recipe = choose_recipe(torch.device("cpu"), 3)
+def test_processes_of_torchrun_share_the_chosen_recipe() -> None:
+    recipe = deal(choose_recipe(torch.device("cpu"), 3), 8)
     assert Processes(7, 8).shards(recipe.shards) == range(7, 8)
 
 
-def test_pairs_have_one_recipe_which_every_number_of_processes_can_share(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    cpu = torch.device("cpu")
-    assert choose_recipe(cpu, 3, "pair") == read_recipe("set-pair")
-    monkeypatch.setenv("WORLD_SIZE", "4")
-    assert choose_recipe(cpu, 60, "pair").shards % 4 == 0
+def test_pairs_have_one_recipe_which_every_number_of_processes_can_share() -> None:
+    recipe = choose_recipe(torch.device("cpu"), 3, "pair")
+    assert recipe == read_recipe("set-pair")
+    assert deal(recipe, 4).shards % 4 == 0

@@ -29,6 +29,17 @@ def test_crops_of_one_photograph_fall_on_the_same_side() -> None:
     assert not validation & {p.name for p in split.training}
 
 
+def test_photographs_that_are_too_small_for_one_recipe_move_no_others() -> None:
+    photos = [photo(f"{n:04d}a", side=90 if n % 3 else 200) for n in range(40)]
+    all_, large = split_photos(photos, 6, 80), split_photos(photos, 6, 150)
+    kept = {p.name for p in all_.validation}
+    assert kept == {f"{n:04d}a" for n in range(0, 40, 6)}
+    assert {p.name for p in large.validation} <= kept
+    assert not {p.name for p in large.training} & kept
+    small_kept = [photo("0a", side=90), *(photo(f"{n}a", side=200) for n in range(1, 4))]
+    assert [p.name for p in split_photos(small_kept, 16, 150).validation] == ["1a"]
+
+
 def test_numbers_with_gaps_are_split_as_training_splits_them() -> None:
     names = [f"{n:04d}{letter}" for n in range(40) if n != 7 for letter in "ba"]
     split = split_photos([photo(name) for name in names], 16, 96)

@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from burstfix.errors import OutputError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -28,6 +30,17 @@ def write_png(light: "Tensor", path: Path, metadata: "Metadata", curve: "Curve")
 def truth_path(path: Path) -> Path:
     """Name the file with the truth of a frame."""
     return path.parent / "truth" / f"{path.stem}.png"
+
+
+def refuse_present(paths: "Sequence[Path]") -> None:
+    """Refuse to write over frames, or over the truth of others.
+
+    Raises:
+        OutputError: one is there.
+    """
+    for path in (*paths, *map(truth_path, paths)):
+        if path.exists():
+            raise OutputError(f"{path} exists already.", "Name an empty folder with -o.")
 
 
 def neutral(white_balance: tuple[float, float, float]) -> tuple[float, float, float]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from burstfix.errors import InputError, UsageError, WeightsError
 
+_ALWAYS = frozenset({"mean", "fba", "reference", "best frame", "input", "noisy", "blurry"})  # rows
+
 if TYPE_CHECKING:
     from burstfix.backends.base import Network
     from burstfix.cli.console import Terminal
@@ -26,6 +28,9 @@ def load_measured(asked: Sequence[str], files: Sequence[Path], task: str = "burs
         asked: names of backends.
         files: weights files.
         task: what all are scored for.
+
+    Raises:
+        UsageError: two would have one name.
     """
     from burstfix import weights
 
@@ -35,6 +40,11 @@ def load_measured(asked: Sequence[str], files: Sequence[Path], task: str = "burs
         network, card = weights.find_network("set", task, path)
         assert card is not None  # it came from a file
         own.append(card.backend)
+        if path.stem in measured or path.stem in {*asked, *_ALWAYS}:
+            raise UsageError(
+                f"{path} would stand in the table as {path.stem}, which another row does already.",
+                "Copy the file to another name, and give that.",
+            )
         measured[path.stem] = network, card
     for name in asked:
         # A backend that ships no weights may be named along with a file of its own.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from burstfix.cli.made_files import neutral, truth_path, write_png
+from burstfix.cli.made_files import neutral, refuse_present, truth_path, write_png
 from burstfix.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -143,9 +143,7 @@ def burst(
 
     terminal = Terminal(quiet=quiet)
     paths = [output / f"frame-{number:02}.{kind.value}" for number in range(1, frames + 1)]
-    present = [path for path in paths if path.exists()]
-    if present:
-        raise OutputError(f"{present[0]} exists already.", "Name an empty folder with -o.")
+    refuse_present(paths)
     rendered = render_burst(
         read_frame(photo).whole(),
         frames=frames,
@@ -190,9 +188,7 @@ def pair(
 
     terminal = Terminal(quiet=quiet)
     paths = [output / f"{name}.{kind.value}" for name in ("short", "long")]
-    present = [path for path in paths if path.exists()]
-    if present:
-        raise OutputError(f"{present[0]} exists already.", "Name an empty folder with -o.")
+    refuse_present(paths)
     rendered = render_pair(
         read_frame(photo).whole(),
         noise=noise.value,
@@ -232,8 +228,7 @@ def single(
 
     terminal = Terminal(quiet=quiet)
     path = output / f"shaken.{kind.value}"
-    if path.exists():
-        raise OutputError(f"{path} exists already.", "Name an empty folder with -o.")
+    refuse_present([path])
     rendered = render_single(
         read_frame(photo).whole(), noise=noise.value, blur=blur.value, moving=moving, seed=seed
     )

@@ -1,5 +1,6 @@
 """`burstfix train` and `burstfix pack`: make weights of your own."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -248,11 +249,12 @@ def _train(
     """Follow a recipe, and tell how it went."""
     from burstfix import device as devices
     from burstfix.cli.console import Terminal
-    from burstfix.train.choice import choose_recipe, fit
+    from burstfix.train.choice import choose_recipe, deal, fit
     from burstfix.train.loop import Budget, train
 
     terminal, chosen = Terminal(quiet=quiet), devices.choose(device)
     plan = _named(recipe, resume) or fit(choose_recipe(chosen, minutes, task), begin_from)
+    plan = deal(plan, int(os.environ.get("WORLD_SIZE", "1")))  # of torchrun
     _check(output, resume, begin_from)
     if plan.task != task:
         mend = f"Run `burstfix train {plan.task}`, or name another recipe."
@@ -319,12 +321,19 @@ def _check(output: Path, resume: Path | None, begin_from: Path | None) -> None:
         raise UsageError(
             "--resume goes on with a run, --from begins a new one.", "Give one of the two."
         )
-    for path in (output, output.with_suffix(".checkpoint")):
-        if path.exists() and not resume:
+    checkpoint = output.with_suffix(".checkpoint")
+    written = (checkpoint, output.with_suffix(".csv"), output.with_suffix(".svg"))
+    if output in written:
+        raise UsageError(
+            f"{output.name} is a name for what is written beside the weights.",
+            "Give -o a name that ends in .safetensors.",
+        )
+    own = resume and checkpoint.exists() and resume.resolve() == checkpoint.resolve()
+    for path in (output, *written):
+        if path.exists() and not own:
             raise OutputError(
-                f"{path} of an earlier run is there.",
-                f"Go on with it by --resume {output.with_suffix('.checkpoint')}, or name another "
-                "file with -o.",
+                f"{path} is there, perhaps of an earlier run.",
+                f"Go on with that by --resume {checkpoint}, or name another file with -o.",
             )
     resolve_output(output, on_exists="overwrite")
 

@@ -8,7 +8,7 @@ import typer
 
 from burstfix.cli import options as opt
 from burstfix.cli.train import TELL_EVERY_S, Credit, Data, Debug, Device, Output, Quiet
-from burstfix.errors import OutputError, UsageError
+from burstfix.errors import INTERRUPTED, OutputError, UsageError
 
 if TYPE_CHECKING:
     from burstfix.cli.console import Terminal
@@ -20,7 +20,7 @@ Examples:
 """
 REBLUR_EXAMPLES = """\b
 Examples:
-  burstfix train reblur --video clip.mp4 -b deblurgan -o tuned.safetensors
+  burstfix train reblur --video clip.mp4 -w deblurgan-single -o tuned.safetensors
   burstfix train reblur --video a.mp4 --video b.mp4 -w my.safetensors -o tuned.safetensors
   burstfix train reblur --video frames/ -b dvd -o tuned.safetensors --data photos/
 """
@@ -68,6 +68,8 @@ def flow(
         f"Wrote {output} after {scores.steps} steps: flow is off by {scores.error:.2f} px on "
         f"average, where no motion at all would be by {scores.still:.2f} px."
     )
+    if scores.interrupted:
+        raise typer.Exit(INTERRUPTED)
 
 
 def reblur(

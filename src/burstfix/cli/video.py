@@ -25,7 +25,7 @@ Examples:
   burstfix video clip.mov -o sharp.mov --codec prores
   burstfix video clip.mp4 -o sharp.mp4 --start 12 --end 15.5
   burstfix video clip.mp4 -o sharp.mp4 --resume     goes on after a kill
-  burstfix video clip.mp4 -o sharp.mp4 -b deblurgan --tune     learns from the clip first
+  burstfix video clip.mp4 -o sharp.mp4 -w deblurgan-single --tune     learns from the clip first
   burstfix video clip.mp4 -o frames/                16-bit PNG files
   burstfix video frames/ -o film.mp4 --fps 24       from single frames
 """

@@ -99,8 +99,18 @@ def pack_photos(source: Path, target: Path, *, quality: int = 85) -> int:
 def _read_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
     """Yield name and bytes of every photograph under a folder, in order of their paths."""
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in SUFFIXES:
-            yield path.stem, path.read_bytes()
+        if path.suffix.lower() not in SUFFIXES or not path.is_file():
+            continue
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise InputError(
+                f"Cannot read the photograph {path}: {error.strerror}.",
+                "Change its permissions, or move it elsewhere.",
+            ) from error
+        if not data:
+            raise InputError(f"The photograph {path} is empty.", "Remove it, and run again.")
+        yield path.stem, data
 
 
 def _read_pack(path: Path) -> Iterable[tuple[str, bytes]]:
@@ -140,7 +150,7 @@ def decode_photo(name: str, data: bytes, later: tuple[bytes, ...] = ()) -> Photo
     bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if bgr is None:
         raise InputError(f"Cannot decode the photograph {name}.", "Remove it, and run again.")
-    while max(bgr.shape[:2]) > LONG_SIDE:
+    while max(bgr.shape[:2]) > LONG_SIDE and min(bgr.shape[:2]) > 1:
         bgr = cv2.resize(bgr, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     return photo_of(name, np.ascontiguousarray(bgr[..., ::-1]), later)
 

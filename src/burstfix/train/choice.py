@@ -1,6 +1,5 @@
 """The recipe of a run for which the user names none."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +14,7 @@ _ROOM = 8e9  # bytes
 
 
 def choose_recipe(device: torch.device, minutes: float, task: TaskName = "burst") -> Recipe:
-    """Choose a recipe of `set` for a device and a time, and for the processes of torchrun.
+    """Choose a recipe of `set` for a device and a time.
 
     Args:
         device: where to train.
@@ -24,8 +23,7 @@ def choose_recipe(device: torch.device, minutes: float, task: TaskName = "burst"
     """
     # All of it, free or not: processes that share a GPU must not choose differently.
     memory = torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else 0
-    recipe = read_recipe(recipe_name(device.type, minutes, memory, task))
-    return deal(recipe, int(os.environ.get("WORLD_SIZE", "1")))
+    return read_recipe(recipe_name(device.type, minutes, memory, task))
 
 
 def recipe_name(kind: str, minutes: float, memory: int, task: TaskName = "burst") -> str:

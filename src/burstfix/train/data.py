@@ -37,23 +37,21 @@ def split_photos(photos: Sequence[Photo], every: int, side: int) -> Split:
 
     Args:
         photos: at least two photographs.
-        every: every n-th photograph, in the order of their names, is for validation.
+        every: every n-th photograph, in the order of their names, is for validation, whatever
+            its size: recipes that need larger ones set the same aside.
         side: the least height and width that training needs [px].
 
     Raises:
         InputError: photographs are too few or too small.
     """
-    large = sorted(
-        (photo for photo in photos if min(photo.pixels.shape[:2]) >= side),
-        key=lambda photo: photo.name,
-    )
+    large = sorted(_large(photos, side), key=lambda photo: photo.name)
     groups = len({_group(photo.name) for photo in large})
     if groups < 2:
         raise InputError(
             f"Only {groups} photographs have at least {side} pixels a side.",
             "Training needs two or more; some hundreds are good.",
         )
-    kept = held_out([photo.name for photo in large], every)
+    kept = _kept(photos, every, side)
     return Split(
         training=[photo for photo in large if photo.name not in kept],
         validation=[photo for photo in large if photo.name in kept],
@@ -75,6 +73,16 @@ def held_out(names: Iterable[str], every: int) -> set[str]:
     groups = list(dict.fromkeys(_group(name) for name in ordered))
     chosen = set(groups[:: max(1, min(every, len(groups)))])
     return {name for name in ordered if _group(name) in chosen}
+
+
+def _kept(photos: Sequence[Photo], every: int, side: int) -> set[str]:
+    """Choose names to validate on; where all of them are too small, from the larger ones."""
+    large = {photo.name for photo in _large(photos, side)}
+    return held_out((photo.name for photo in photos), every) & large or held_out(large, every)
+
+
+def _large(photos: Iterable[Photo], side: int) -> list[Photo]:
+    return [photo for photo in photos if min(photo.pixels.shape[:2]) >= side]
 
 
 def least_side(recipe: Recipe) -> int:
@@ -101,8 +109,8 @@ def unseen_photos(photos: Sequence[Photo], recipes: Sequence[Recipe]) -> list[Ph
     learned: set[str] = set()
     for recipe in recipes:
         side = least_side(recipe)  # smaller ones no training takes
-        large = {photo.name for photo in photos if min(photo.pixels.shape[:2]) >= side}
-        learned |= large - held_out(large, recipe.validation_share)
+        large = {photo.name for photo in _large(photos, side)}
+        learned |= large - _kept(photos, recipe.validation_share, side)
     return [photo for photo in photos if photo.name not in learned]
 
 
@@ -113,7 +121,7 @@ def large_enough(photos: Sequence[Photo], settings: CameraSettings) -> list[Phot
         InputError: all are.
     """
     side = photo_side(settings)
-    large = [photo for photo in photos if min(photo.pixels.shape[:2]) >= side]
+    large = _large(photos, side)
     if not large:
         raise InputError(
             f"None of {len(photos)} photographs has {side} pixels a side, which frames of "
@@ -232,10 +240,16 @@ def draw_bursts(
 
     Raises:
         InputError: no photograph is large enough.
+        UsageError: the recipe's task is not for so many frames.
     """
     large = large_enough(photos, recipe.settings(crop))
     stage = Stage(crop=crop, frames=frames)  # two bursts a batch: one lends the other its scene
-    one = replace(recipe, lengths=(frames,))
+    try:
+        one = replace(recipe, lengths=(frames,))
+    except ValueError as error:
+        raise UsageError(
+            f"The recipe makes no samples of {frames} frames: {error}.", "Give another number."
+        ) from error
     for number in range(count):
         batch = draw_batch(large, one, stage, seed=(seed, number), device=torch.device("cpu"))
         yield SyntheticBurst(**{name: part[:1] for name, part in vars(batch).items()})

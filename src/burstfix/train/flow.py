@@ -101,6 +101,7 @@ class FlowScores:
     steps: int
     error: float
     still: float
+    interrupted: bool = False
 
 
 def read_flow_recipe(name: str) -> FlowRecipe:
@@ -186,7 +187,7 @@ def train_flow(
         scores={"endpoint_error_px": round(error, 3), "endpoint_error_still_px": round(still, 3)},
     )
     weights.save(network, card, output)
-    return FlowScores(step, error, still)
+    return FlowScores(step, error, still, interrupted())
 
 
 def _learn(

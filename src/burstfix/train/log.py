@@ -2,11 +2,14 @@
 
 import csv
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
+from burstfix.errors import OutputError
+from burstfix.io.atomic import replacing
 from burstfix.train.checkpoint import Run, save_checkpoint
 
 _SAVE_EVERY_S = 60.0
@@ -54,7 +57,9 @@ class Log:
         self.rows: list[tuple[int, float, float, float]] = []
         self.saved_s = self.began_s = run.elapsed_s
         self.began = run.step
-        _begin_table(self._file(".csv"), run.step)
+        with self._writing():
+            output.parent.mkdir(parents=True, exist_ok=True)
+            _begin_table(self._file(".csv"), run.step)
 
     def tell(self, progress: float, loss: float, *, skipped: bool) -> None:
         """Note one step."""
@@ -85,14 +90,34 @@ class Log:
         if not ended and self.run.elapsed_s - self.saved_s < _SAVE_EVERY_S:
             return
         self.saved_s = self.run.elapsed_s
-        with self._file(".csv").open("a", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows(self.rows)
-        self.rows.clear()
         save_checkpoint(self._file(".checkpoint"), self.run)
-        with self._file(".csv").open(encoding="utf-8") as file:
-            losses = [(float(row["elapsed_s"]), float(row["loss"])) for row in csv.DictReader(file)]
-        curve = draw_curves(losses, self.run.scores)
-        self._file(".svg").write_text(curve, encoding="utf-8")
+        with self._writing():
+            with self._file(".csv").open("a", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerows(self.rows)
+            self.rows.clear()
+            with self._file(".csv").open(encoding="utf-8") as file:
+                losses = [
+                    (float(row["elapsed_s"]), float(row["loss"])) for row in csv.DictReader(file)
+                ]
+            with replacing(self._file(".svg"), replace=True) as file:
+                file.write(draw_curves(losses, self.run.scores).encode())
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Tell what to do where the disk is full, or a folder cannot be written to.
+
+        Raises:
+            OutputError: what is written inside could not be.
+        """
+        try:
+            yield
+        except OSError as error:
+            checkpoint = self._file(".checkpoint")
+            mend = f"go on with --resume {checkpoint}" if checkpoint.exists() else "begin again"
+            raise OutputError(
+                f"Cannot write beside {self.output}: {error.strerror or error}.",
+                f"Make room or change permissions there, then {mend}.",
+            ) from error
 
     def _file(self, suffix: str) -> Path:
         return self.output.with_suffix(suffix)
