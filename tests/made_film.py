@@ -30,6 +30,8 @@ class MadeFilm:
         tags: matrix, range, transfer, primaries.
         cut: the frame from which on another scene is shown.
         step: how far the scene moves a frame, (down, right) [px].
+        noise: standard deviation of codes, 0 to 1.
+        aspect: width over height of a pixel.
     """
 
     frames: int = 10
@@ -43,6 +45,7 @@ class MadeFilm:
     cut: int | None = None
     step: tuple[int, int] = (1, 2)
     noise: float = 0.0
+    aspect: Fraction = Fraction(1)
 
     @property
     def times(self) -> list[int]:
@@ -103,6 +106,7 @@ class MadeFilm:
         stream.height, stream.width = self.size
         stream.pix_fmt = self.pixels
         stream.time_base = stream.codec_context.time_base = Fraction(1, CLOCK)
+        stream.codec_context.sample_aspect_ratio = self.aspect
         stream.codec_context.flags |= Flags.frame_duration
         _tag(stream.codec_context, self.tags)
         if self.rotation:

@@ -60,7 +60,7 @@ def encode(light: Tensor, curve: Curve) -> Tensor:
     if curve == LINEAR:
         return light.clone()
     magnitude = light.abs()
-    knee = (curve.a * curve.d + curve.b) ** curve.g + curve.e
+    knee = max(curve.a * curve.d + curve.b, 0.0) ** curve.g + curve.e  # rounding may end below 0
     power = ((magnitude - curve.e).clamp_min(0).pow(1 / curve.g) - curve.b) / curve.a
     below = (magnitude - curve.f) / curve.c if curve.c else torch.zeros_like(magnitude)
     return torch.copysign(torch.where(magnitude >= knee, power, below), light)

@@ -33,9 +33,11 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     asked: list[Path] = []
     ask_frame = ahead.ask_frame
 
-    def noted(worker: Worker, path: Path, in_memory: ahead.Keeps) -> Frame:
+    def noted(
+        worker: Worker, path: Path, in_memory: ahead.Keeps, gains: tuple[float, ...] | None
+    ) -> Frame:
         asked.append(path)
-        return ask_frame(worker, path, in_memory)
+        return ask_frame(worker, path, in_memory, gains)
 
     monkeypatch.setattr(ahead, "ask_frame", noted)
     return asked

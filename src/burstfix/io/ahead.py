@@ -56,12 +56,13 @@ class AheadReader:
             return self._found.result().probe
         return next(self._pool.run(ask_probe, [path])).result()
 
-    def read(self, path: Path, memory: int) -> Frame:
+    def read(self, path: Path, memory: int, gains: tuple[float, ...] | None = None) -> Frame:
         """Decode a file, or return it where it was decoded ahead.
 
         Args:
             path: the file.
             memory: bytes that its codes may take; beyond that they are kept in a file.
+            gains: white balance of a raw file; None takes its own.
 
         Raises:
             InputError: the file is missing, damaged, or no photograph.
@@ -71,23 +72,25 @@ class AheadReader:
             return frame
 
         def ask(worker: Worker, path: Path) -> Frame:
-            return ask_frame(worker, path, lambda count: count <= memory)
+            return ask_frame(worker, path, lambda count: count <= memory, gains)
 
         return next(self._pool.run(ask, [path])).result()
 
-    def begin(self, path: Path, spare: int) -> None:
+    def begin(self, path: Path, spare: int, gains: tuple[float, ...] | None = None) -> None:
         """Begin to decode a file that will be read next, and return at once.
 
         Args:
             path: the file.
             spare: bytes that this may take; a larger picture is looked at, and decoded when it
                 is read.
+            gains: as `read` will be given them.
         """
 
         def ask(worker: Worker, path: Path) -> _Looked:
             probe = ask_probe(worker, path)
             fits = 2 * most_code_bytes(probe.size) <= spare
-            return _Looked(probe, ask_frame(worker, path, lambda _: True) if fits else None)
+            frame = ask_frame(worker, path, lambda _: True, gains) if fits else None
+            return _Looked(probe, frame)
 
         self._path, self._found = path, next(self._pool.run(ask, [path]))
 

@@ -21,6 +21,7 @@ _BRADFORD = np.array(  # cone responses from XYZ
 # PNG's numbers for sRGB (third edition, 11.3.2): gamma, then x and y of white, red, green, blue
 _SRGB_GAMMA = 0.45455
 _SRGB_POINTS = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
+_MOST_XYZ = 4  # of a primary; no real one comes near, and a profile holds up to 32768
 _SAME_GAMMA, _SAME_POINT, _SAME_MATRIX = 1e-3, 2e-3, 2e-3
 
 
@@ -109,4 +110,6 @@ def _matrix_of_points(chromaticities: Sequence[float]) -> Matrix | None:
     adapted = np.linalg.solve(
         _BRADFORD, ((_BRADFORD @ _D50) / (_BRADFORD @ white))[:, None] * (_BRADFORD @ from_rgb)
     )
+    if not np.isfinite(adapted).all() or np.abs(adapted).max() > _MOST_XYZ:
+        return None
     return np.asarray(adapted)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -11,8 +11,10 @@ from typing import Protocol, TypeVar
 from burstfix.color import SRGB
 from burstfix.errors import InputError, UsageError
 from burstfix.frame import Curve, Frame, Metadata, Size
+from burstfix.io import icc
 from burstfix.io.ahead import AheadReader, most_code_bytes
 from burstfix.io.decode import read_frame
+from burstfix.io.primaries import match_primaries
 from burstfix.io.store import StoredCodes
 from burstfix.io.video import Clip, ClipInfo, open_clip
 from burstfix.io.video.planes import PlaneFormat
@@ -82,6 +84,7 @@ class StillsFilm:
     paths: tuple[Path, ...]
     info: ClipInfo
     first: Frame
+    colours: Frame  # whose primaries all are brought to
 
     @property
     def source(self) -> None:
@@ -99,27 +102,36 @@ class StillsFilm:
         size = most_code_bytes(self.info.size)
         with AheadReader() as reader:
             for number in range(max(0, start or 0) // tick, len(self.paths)):
-                frame = reader.read(self.paths[number], size)
-                self._check(frame)
+                # Raw ones with the white balance of the first: else colours would flicker.
+                frame = reader.read(self.paths[number], size, self.first.white_balance)
+                light = self._alike(frame).whole()
                 if number + 1 < len(self.paths):
-                    reader.begin(self.paths[number + 1], 2 * size)
-                yield Moment(frame.whole(), number * tick, tick, self.paths[number].stem)
+                    following = self.paths[number + 1]
+                    reader.begin(following, 2 * size, self.first.white_balance)
+                yield Moment(light, number * tick, tick, self.paths[number].stem)
 
-    def _check(self, frame: Frame) -> None:
-        if frame.size != self.first.size or frame.curve != self.first.curve:
+    def _alike(self, frame: Frame) -> Frame:
+        """Bring a frame to the film's primaries; refuse one that cannot be of this film."""
+        matched, unlike = match_primaries([self.colours, frame], 0)
+        strange = bool(unlike) and frame.metadata.icc != self.first.metadata.icc
+        if strange or frame.size != self.first.size or frame.curve != self.first.curve:
             raise InputError(
                 f"{frame.path} has another size or colour profile than {self.paths[0]}.",
-                "Put the frames of each film into a folder of their own.",
+                "Put the frames of each film into a folder of their own; convert pictures with an "
+                "unusual profile to sRGB.",
             )
+        return matched[1]
 
 
 @contextmanager
-def open_film(paths: Sequence[Path], rate: Fraction) -> Iterator[Film]:
+def open_film(paths: Sequence[Path], rate: Fraction, *, stills: bool = False) -> Iterator[Film]:
     """Open a film: a file, or the pictures that are its frames.
 
     Args:
         paths: as of `find_film`.
         rate: of pictures, in a second.
+        stills: whether pictures come back as pictures, with the first one's colour profile; a film
+            has sRGB's primaries.
 
     Raises:
         InputError: it cannot be read.
@@ -129,7 +141,9 @@ def open_film(paths: Sequence[Path], rate: Fraction) -> Iterator[Film]:
             yield ClipFilm(clip)
         return
     first = read_frame(paths[0])
-    yield StillsFilm(tuple(paths), _stills_info(paths, first, rate), first)
+    plain = replace(first, metadata=replace(first.metadata, icc=b""))
+    info = _stills_info(paths, first, rate)
+    yield StillsFilm(tuple(paths), info, first, first if stills else plain)
 
 
 def find_film(arguments: Sequence[str | Path]) -> tuple[Path, ...]:
@@ -174,8 +188,18 @@ def _stills_info(paths: Sequence[Path], first: Frame, rate: Fraction) -> ClipInf
         len(paths),
         rate,
         bits=10 if isinstance(pixels, StoredCodes) and pixels.bits > 8 else 8,
-        notes=() if first.curve == SRGB else ("Films carry no colour profile: sRGB is written.",),
+        curve=first.curve if first.raw else SRGB,
+        notes=_notes(first),
     )
+
+
+def _notes(first: Frame) -> tuple[str, ...]:
+    """Tell what of the pictures a film cannot keep."""
+    if icc.primaries(first.metadata.icc) is None:
+        return ("The pictures' colour profile cannot be converted; colours are taken as they are.",)
+    if first.raw or first.curve == SRGB:
+        return ()
+    return ("Films carry no colour profile: sRGB is written.",)
 
 
 def pictures_info(
@@ -185,9 +209,10 @@ def pictures_info(
     rate: Fraction,
     *,
     bits: int = 8,
+    curve: Curve = SRGB,
     notes: tuple[str, ...] = (),
 ) -> ClipInfo:
-    """Tell what a film made of pictures is like: sRGB's colours and curve.
+    """Tell what a film made of pictures is like: of sRGB's colours.
 
     Args:
         path: where the pictures are.
@@ -195,6 +220,7 @@ def pictures_info(
         frames: how many.
         rate: in a second.
         bits: of the film's codes.
+        curve: how light becomes them; raw files look as their pictures do.
         notes: what of the pictures cannot be kept.
     """
     return ClipInfo(
@@ -209,7 +235,7 @@ def pictures_info(
             bits=bits,
             full=False,
             luma=luma_weights(_STILL_TAGS, size),
-            curve=SRGB,
+            curve=curve,
         ),
         tags=_STILL_TAGS,
         frames=frames,

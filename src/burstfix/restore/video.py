@@ -102,10 +102,10 @@ def _prepare(
     chosen = device.choose(options.device)
     report.device, report.precision = str(chosen), options.precision
     report.alignment = alignment_for(loaded.network.contract)
-    with open_film(paths, options.rate) as film:
+    stills = _is_folder(output)
+    with open_film(paths, options.rate, stills=stills) as film:
         report.size = film.info.size
         recorder = Keeper(reporter, report.warnings, report.timings_s)
-        stills = _is_folder(output)
         network = loaded.network
         yield report, _Job(film, paths, target, stills, network, chosen, options, recorder, report)
 

@@ -24,6 +24,8 @@ from burstfix.io.video.facts import (
 from burstfix.io.video.planes import Plane, to_light
 
 _LEAST_MISSING_S = 0.1  # by which a film must end early to count as broken off
+_JUMP_S = 1  # by which times fall where another recording begins
+_COPY = "Copy the film again from the camera; ffmpeg -i film -c copy may mend its file."
 _STILLS = ("image2", "_pipe")  # demuxers of single pictures
 
 
@@ -108,8 +110,11 @@ class _Reader:
         if size != self.info.size:
             raise self._broken(f"its pictures change to {frame.width}x{frame.height}")
         time = self.time_of(frame)
-        if self.last:  # two frames of one time cannot be written
-            time = max(time, self.last.time + 1)
+        if self.last:
+            if time < self.last.time - _JUMP_S * self.info.clock:
+                mend = "Restore its recordings one by one: cut it there, with ffmpeg or an editor."
+                raise self._broken("its times begin again, as of another recording", mend)
+            time = max(time, self.last.time + 1)  # two frames of one time cannot be written
         duration = int((frame.duration or 0) * self.time_base.numerator)
         if duration <= 0 and self.info.rate:
             duration = round(self.info.clock / self.info.rate)
@@ -127,12 +132,9 @@ class _Reader:
         if _cut_short(self.info.path, self.stream):
             raise self._broken("the file is cut short")
 
-    def _broken(self, why: str) -> BrokenClip:
+    def _broken(self, why: str, mend: str = _COPY) -> BrokenClip:
         after_s = (self.last.time + self.last.duration) / self.info.clock if self.last else 0.0
-        return BrokenClip(
-            f"{self.info.path} breaks off after {after_s:.2f} s: {why}.",
-            "Copy the film again from the camera; ffmpeg -i film -c copy may mend its file.",
-        )
+        return BrokenClip(f"{self.info.path} breaks off after {after_s:.2f} s: {why}.", mend)
 
 
 @contextmanager

@@ -230,12 +230,13 @@ def _configure(stream: VideoStream, encoding: Encoding) -> None:
     stream.time_base = context.time_base = Fraction(1, encoding.clock)
     context.flags |= Flags.frame_duration
     context.sample_aspect_ratio = encoding.aspect
-    _tag(context, encoding.tags)
+    tag(context, encoding.tags)
     if encoding.codec == "hevc":
         context.codec_tag = "hvc1"  # the one that Apple's players know
 
 
-def _tag(carrier: Any, tags: Tags) -> None:  # noqa: ANN401 a codec's context or a frame
+def tag(carrier: Any, tags: Tags) -> None:  # noqa: ANN401 a codec's context or a frame
+    """Have a codec's context or a frame tell its colours."""
     carrier.colorspace, carrier.color_range = tags.matrix, tags.range
     carrier.color_trc, carrier.color_primaries = tags.transfer, tags.primaries
 
@@ -248,7 +249,7 @@ def _frame(light: Tensor, encoding: Encoding) -> VideoFrame:
         rows, columns = codes.shape
         there = np.frombuffer(memoryview(plane), codes.dtype).reshape(plane.height, -1)
         there[:rows, :columns] = codes
-    _tag(frame, encoding.tags)
+    tag(frame, encoding.tags)
     return frame
 
 

@@ -5,6 +5,7 @@ Packets are copied as they are; nothing is coded anew.
 
 import heapq
 import io
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from av.video.stream import VideoStream
 
 from burstfix.errors import OutputError
 from burstfix.io.video.clip import picture_stream
-from burstfix.io.video.encode import Encoding, clock_options
+from burstfix.io.video.encode import Encoding, clock_options, tag
 from burstfix.io.video.facts import ClipInfo
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _begin(
     target = stack.enter_context(av.open(file, "w", format=encoding.container, options=options))
     first = stack.enter_context(av.open(str(segments[0].path), "r"))
     picture = _add_picture(target, first.streams.video[0], encoding, info)
-    start = 0 if extras.start is None else segments[0].first
+    start = _origin(source, extras, segments[0].first, encoding.clock)
     runs = [_pictures(segments, picture, encoding, start)]
     if source:
         streams = {
@@ -149,8 +150,29 @@ def _begin(
         if extras.metadata:
             _copy_metadata(source, target, extras, streams, picture)
         kept = extras if extras.start is None else replace(extras, start=start)
-        runs.append(_packets(source, streams, kept, encoding.clock))
+        runs.append(_packets(source, streams, kept, start, encoding.clock))
     return target, runs
+
+
+def _origin(source: InputContainer | None, extras: Extras, first: int, clock: int) -> int:
+    """Return the time of the source that becomes 0 [ticks].
+
+    Args:
+        source: the open file.
+        extras: what is copied of it.
+        first: time of the first picture [ticks].
+        clock: ticks in a second.
+    """
+    if extras.start is not None:
+        return first
+    if source is None or source.format.name not in _ZERO_MEANS_NOTHING:
+        return 0
+    starts = [
+        Fraction(stream.start_time) * stream.time_base
+        for stream in _chosen(source, extras)
+        if stream.start_time is not None and stream.time_base is not None
+    ]
+    return min([first, *(math.floor(start * clock) for start in starts)])
 
 
 def _add_picture(
@@ -159,6 +181,10 @@ def _add_picture(
     """Add the stream that the segments' packets go into."""
     picture = target.add_stream_from_template(template)
     picture.time_base = Fraction(1, encoding.clock)
+    # What segments do not hold: NUT no colours, MOV no aspect here; a time code needs the rate.
+    tag(picture.codec_context, encoding.tags)
+    picture.codec_context.sample_aspect_ratio = encoding.aspect
+    picture.codec_context.framerate = encoding.rate
     if encoding.codec == "hevc" and encoding.container != "matroska":
         picture.codec_context.codec_tag = "hvc1"
     if info.turn:
@@ -178,6 +204,8 @@ def _phone_tags(source: InputContainer) -> bool:
     return any("." in name for name in source.metadata)
 
 
+_ZERO_MEANS_NOTHING = {"mpegts", "mpeg"}  # a broadcast's clock runs since some other time
+_JUMP_S = 1  # by which times fall where another recording begins
 _Timed = tuple[Fraction, int, "Packet[Stream]"]
 
 
@@ -210,10 +238,11 @@ def _length(packet: "Packet[Stream]", tick: Fraction) -> int:
 
 
 def _packets(
-    source: InputContainer, streams: dict[int, Stream], extras: Extras, clock: int
+    source: InputContainer, streams: dict[int, Stream], extras: Extras, origin: int, clock: int
 ) -> Iterator[_Timed]:
-    """Read what is copied, with its times in the film."""
-    start = Fraction(extras.start or 0, clock)
+    """Read what is copied, with its times in the film, up to where they begin again."""
+    start = Fraction(origin, clock)
+    latest = dict[int, Fraction]()
     end = None if extras.end is None else Fraction(extras.end, clock)
     if not streams:
         return
@@ -222,6 +251,10 @@ def _packets(
         if not packet.size or packet.dts is None:
             continue  # the end of a stream
         time = (packet.pts if packet.pts is not None else packet.dts) * packet.time_base
+        before = latest.get(packet.stream.index, time)
+        if time < before - _JUMP_S:
+            return
+        latest[packet.stream.index] = max(time, before)
         if (extras.start is not None and time < start) or (end is not None and time >= end):
             continue
         shift = round(start / packet.time_base)
