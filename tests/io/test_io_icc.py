@@ -198,3 +198,7 @@ def test_hostile_bytes_never_raise(data: bytes, start: int, cut: int) -> None:
         if curve is not None:
             assert torch.isfinite(color.decode(torch.linspace(0, 1, 64), curve)).all()
         assert icc.curve_of(icc.linear(hostile)) == color.LINEAR
+
+
+def test_a_line_that_ends_beyond_all_codes_meets_no_power() -> None:
+    assert icc.curve_of(matrix_profile(parametric_tag(3, [16384, 2, 0.05, 1, 16384]))) is None

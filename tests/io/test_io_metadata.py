@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from burstfix.frame import Metadata
 from burstfix.io import metadata
+from burstfix.io.exif import exif_for_output
 from burstfix.io.metadata import Facts, compact_exif, raster_facts, tiff_facts
 
 PIXELS = Image.fromarray(np.zeros((8, 8, 3), np.uint8))
@@ -45,6 +47,24 @@ def test_sub_seconds_are_a_decimal_fraction() -> None:
         exif = full_exif()
         exif.get_ifd(0x8769)[37521] = digits
         assert facts_of("JPEG", exif).taken == f"2024-02-29T23:59:58{expected}"
+
+
+def test_a_tiff_keeps_what_describes_it_and_not_how_it_is_stored() -> None:
+    exif = full_exif()
+    exif[270], exif[315], exif[33432], exif[256] = "A street", "Ann", "2024 Ann", 640
+    exif.get_ifd(0x8769)[37380] = 0.5  # exposure bias
+    exif.get_ifd(0x8769)[37500] = b"maker"
+    exif.get_ifd(0x8825)[1] = "N"
+    for kind in ("JPEG", "TIFF"):
+        facts = facts_of(kind, exif)
+        metadata = Metadata(exif=facts.exif)
+        block = Image.Exif()
+        block.load(exif_for_output(metadata, (10, 20), "burstfix"))
+        assert (block[270], block[315], block[33432]) == ("A street", "Ann", "2024 Ann")
+        assert block.get_ifd(0x8769)[37380] == 0.5
+        assert 37500 not in block.get_ifd(0x8769)
+        assert block.get_ifd(0x8825)[1] == "N"
+        assert 256 not in block
 
 
 def test_compact_exif_says_again_what_was_read() -> None:

@@ -1,18 +1,15 @@
 """What the output tells of itself: the reference's EXIF made true, and an XMP packet."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import datetime
 from xml.sax.saxutils import escape, quoteattr
 
 from burstfix.frame import Metadata, Size
 from burstfix.io import ifd
 from burstfix.io.ifd import Directory, Field
+from burstfix.io.metadata import DESCRIBING
 
-# Description, make, model, resolution and its unit, date, artist, computer, rating (2),
-# copyright, and Windows' title, comment, author, keywords and subject. The rest describes how
-# the reference's own pixels were stored.
-_KEPT = {270, 271, 272, 282, 283, 296, 306, 315, 316, 18246, 18249, 33432, *range(40091, 40096)}
 # Dropped: how a JPEG's samples were coded (2), places in the unturned picture (2), maker notes
 # (their offsets count from the start of the file they came from, and would now point at
 # rubbish), sizes (2), a sound file, interoperability (it says "a DCF camera file"), CFA pattern.
@@ -52,7 +49,7 @@ def exif_directory(
 ) -> Directory:
     """Return what `exif_for_output` writes, for formats that are TIFF themselves."""
     source = ifd.read_directory(metadata.exif)
-    top = _described(metadata) | _only(source.fields, _KEPT)
+    top = _described(metadata) | _only(source.fields, DESCRIBING)
     top |= {_ORIENTATION: ifd.short(1), _SOFTWARE: ifd.ascii_text(software)}
     shot = _shooting(metadata)
     if ifd.EXIF in source.children:
@@ -135,7 +132,7 @@ def date_fields(taken: datetime) -> dict[int, Field]:
     return fields
 
 
-def _only(fields: Mapping[int, Field], tags: set[int]) -> dict[int, Field]:
+def _only(fields: Mapping[int, Field], tags: Container[int]) -> dict[int, Field]:
     """Return the fields of some tags."""
     return {tag: value for tag, value in fields.items() if tag in tags}
 

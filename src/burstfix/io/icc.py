@@ -220,8 +220,8 @@ def _meeting_slope(parameters: tuple[float, ...]) -> float:
     millionth of light, is about one 16-bit code: there the curve would have no inverse.
     """
     g, a, b, c, d, e, f = parameters
-    if d <= 0:
-        return c
+    if not 0 < d <= 1:
+        return c  # there is no such place
     power = max(a * d + b, 0.0) ** g + e
     gap = power - (c * d + f)
     return (power - f) / d if abs(gap) < 1e-4 else c

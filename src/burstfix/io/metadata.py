@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from statistics import fmean
 from typing import Any, TypeVar
 
-from burstfix.io.ifd import read_directory
+from burstfix.io.ifd import GPS, Directory, read_directory, write_directory
 
 T = TypeVar("T")
 
@@ -22,6 +22,12 @@ MAKE, MODEL, ORIENTATION, DATE, PROFILE, EXIF_IFD = 271, 272, 274, 306, 34675, 3
 EXPOSURE, APERTURE, ISO, DATE_TAKEN = 33434, 33437, 34855, 36867
 FOCAL_LENGTH, MAKER_NOTE, SUBSECONDS, SUBSECONDS_TAKEN, LENS = 37386, 37500, 37520, 37521, 42036
 NOISE_PROFILE, DOUBLE = 51041, 12
+# Description, make, model, resolution and its unit, date, artist, computer, rating (2),
+# copyright, and Windows' title, comment, author, keywords and subject. The rest of a first
+# directory describes how the file's own pixels are stored.
+DESCRIBING = frozenset(
+    {270, 271, 272, 282, 283, 296, 306, 315, 316, 18246, 18249, 33432, *range(40091, 40096)}
+)
 UPRIGHT = 1  # EXIF orientation of a picture that needs no turning
 
 _BURST_IN_XMP = re.compile(rb'GCamera:BurstID(?:="|>)([^"<]{1,128})')
@@ -98,7 +104,7 @@ def tiff_facts(data: bytes) -> Facts:
     return Facts(
         **_facts(tags),
         burst_id=_burst_id(tags.get(MAKER_NOTE), data),
-        exif=compact_exif(tags),
+        exif=_quietly(lambda: _exif_of(data, tags), b""),
         icc=_rgb_profile(tags.get(PROFILE)),
         orientation=_orientation(tags),
     )
@@ -119,7 +125,7 @@ def raw_facts(data: bytes, other: Any = None, lens: Any = None) -> Facts:  # noq
     return Facts(
         **_facts(tags),
         burst_id=_burst_id(tags.get(MAKER_NOTE), data),
-        exif=compact_exif(tags),
+        exif=_quietly(lambda: _exif_of(data, tags), b""),
         noise=_quietly(lambda: _noise(data), ()),
     )
 
@@ -148,6 +154,26 @@ def _libraw_tags(other: Any, lens: Any) -> dict[int, Any]:  # noqa: ANN401
         LENS: lens.model,
         DATE_TAKEN: moment.strftime("%Y:%m:%d %H:%M:%S") if known else "",
     }
+
+
+def _exif_of(data: bytes, tags: Mapping[int, Any]) -> bytes:
+    """Build the EXIF block of a TIFF or raw file: what it tells itself, and the known tags.
+
+    Raw files that are no TIFF structure tell the known tags alone.
+    """
+    own, known = read_directory(data), read_directory(compact_exif(tags))
+    fields = {tag: field for tag, field in own.fields.items() if tag in DESCRIBING}
+    children = dict(known.children)
+    if EXIF_IFD in own.children:
+        known_shot = known.children.get(EXIF_IFD, Directory()).fields
+        shot = {k: v for k, v in own.children[EXIF_IFD].fields.items() if k != MAKER_NOTE}
+        children[EXIF_IFD] = Directory(known_shot | shot)
+    if GPS in own.children:
+        children[GPS] = own.children[GPS]
+    whole = Directory(known.fields | fields, children)
+    if not whole.fields and not whole.children:
+        return b""
+    return b"II*\0\x08\0\0\0" + write_directory(whole, 8)
 
 
 def compact_exif(tags: Mapping[int, Any]) -> bytes:
