@@ -11,6 +11,7 @@ from burstfix.frame import Curve
 Columns = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 _HEADER = 128  # bytes; the tag table follows
+_GAMMAS = (0.01, 20.0)  # that make sense
 _MOST_TAGS = 100  # real profiles have at most some thirty
 _MOST_SAMPLES = 65536
 _LEAST_STEP = 1 / 65535  # light between two sample values that a profile can tell apart
@@ -204,7 +205,7 @@ def _parse_parametric(data: bytes) -> Curve | None:
         return None
     fixed = struct.unpack_from(f">{_PARAMETERS[kind]}i", data, 12)
     g, a, b, c, d, e, f = (np.array([*fixed, *[0] * (7 - len(fixed))]) / 65536).tolist()
-    if g <= 0 or (kind > 0 and a <= 0):
+    if not _GAMMAS[0] <= g <= _GAMMAS[1] or (kind > 0 and a <= 0):
         return None
     if kind == 0:
         return Curve(g=g)
@@ -238,7 +239,9 @@ def _sane(curve: Curve) -> bool:
             light = np.where(code >= curve.d, power, curve.c * code + curve.f)
     if not np.isfinite(light).all() or (np.diff(light) < -1e-4).any():
         return False
-    return bool(-0.1 <= light[0] <= 0.2 and 0.5 <= light[-1] <= 2 and 0.01 <= curve.g <= 20)
+    return bool(
+        -0.1 <= light[0] <= 0.2 and 0.5 <= light[-1] <= 2 and _GAMMAS[0] <= curve.g <= _GAMMAS[1]
+    )
 
 
 def _xyz(data: bytes) -> tuple[float, float, float] | None:
