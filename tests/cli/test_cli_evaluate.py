@@ -98,7 +98,7 @@ def test_json_alone_goes_to_stdout_and_all_photographs_count_when_asked(
         (("--crop", "100"), 2, "--crop 100"),
         (("--crop", "256"), 3, "320 pixels"),
         (("--weights", "absent.safetensors"), 5, "absent.safetensors"),
-        (("--weights", "set-pair", "--weights", "set-pair", "--task", "pair"), 2, "another row"),
+        (("--weights", "set-pair", "--weights", "set-pair", "--task", "pair"), 2, "two rows"),
         (("--json", "/dev/null/x.json", "--backend", "mean", *QUICK), 7, "x.json"),
     ],
 )

@@ -112,6 +112,8 @@ def test_one_frame_is_no_pair_and_what_was_said_of_skipped_ones_is_not_heeded(
         [bad, noisy, blurry], tmp_path / "out.png", options, noisy=[bad, noisy], blurry=[blurry]
     )
     assert (report.told_by, report.used) == ("options", 2)
+    with pytest.raises(InputError, match="None of the frames named as noisy can be read"):
+        restore_pair([bad, noisy, blurry], tmp_path / "no.png", options, noisy=[bad])
 
 
 def test_what_was_said_outranks_what_the_files_and_pixels_tell(

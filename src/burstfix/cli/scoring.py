@@ -1,7 +1,7 @@
 """What `burstfix evaluate` shares among tasks: networks to score, photographs, figures."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -40,18 +40,24 @@ def load_measured(asked: Sequence[str], files: Sequence[Path], task: str = "burs
         network, card = weights.find_network("set", task, path)
         assert card is not None  # it came from a file
         own.append(card.backend)
-        if path.stem in measured or path.stem in {*asked, *_ALWAYS}:
-            raise UsageError(
-                f"{path} would stand in the table as {path.stem}, which another row does already.",
-                "Copy the file to another name, and give that.",
-            )
+        _check_free(path.stem, {*measured, *_ALWAYS})
         measured[path.stem] = network, card
     for name in asked:
         # A backend that ships no weights may be named along with a file of its own.
         if name in own and not weights.default_weights(name, task):
             continue
+        _check_free(name, {path.stem for path in files})
         measured[name] = weights.find_network(name, task)
     return measured
+
+
+def _check_free(name: str, taken: Collection[str]) -> None:
+    """Raise UsageError where another row of the table has this name."""
+    if name in taken:
+        raise UsageError(
+            f"{name} would name two rows of the table.",
+            "Copy the weights file to another name, and give that.",
+        )
 
 
 def shipped_for(task: str) -> list[str]:

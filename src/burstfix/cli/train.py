@@ -331,9 +331,12 @@ def _check(output: Path, resume: Path | None, begin_from: Path | None) -> None:
     own = resume and checkpoint.exists() and resume.resolve() == checkpoint.resolve()
     for path in (output, *written):
         if path.exists() and not own:
+            other = (
+                f"Go on with that by --resume {checkpoint}" if checkpoint.exists() else "Delete it"
+            )
             raise OutputError(
                 f"{path} is there, perhaps of an earlier run.",
-                f"Go on with that by --resume {checkpoint}, or name another file with -o.",
+                f"{other}, or name another file with -o.",
             )
     resolve_output(output, on_exists="overwrite")
 

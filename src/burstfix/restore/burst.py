@@ -42,8 +42,11 @@ def plan_burst(paths: Sequence[Path], output: Path, options: Options | None = No
         BurstfixError: what `restore_burst` would raise for the same reasons.
     """
     options = options or Options()
-    check_reference(options.reference, len(paths))
-    return plan("burst", paths, output, options)[0]
+    chosen = check_reference(options.reference, len(paths))
+    report, looks = plan("burst", paths, output, options)
+    if chosen is not None and looks and paths[chosen] not in {look.path for look in looks}:
+        raise _unread(paths[chosen])
+    return report
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,11 @@ class _Burst:
         for number, frame in enumerate(frames, start=1):
             if frame.path == chosen:  # files that were skipped do not count
                 return align_frames(frames, replace(options, reference=number), recorder)
-        raise InputError(
-            f"{chosen} was chosen as the reference, and cannot be read.",
-            "Choose another with --reference, or leave the choice to burstfix.",
-        )
+        raise _unread(chosen)
+
+
+def _unread(chosen: Path) -> InputError:
+    return InputError(
+        f"{chosen} was chosen as the reference, and cannot be read.",
+        "Choose another with --reference, or leave the choice to burstfix.",
+    )

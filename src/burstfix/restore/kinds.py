@@ -143,7 +143,7 @@ def kinds_told(
 
     Raises:
         UsageError: what was said contradicts itself.
-        InputError: there is one frame only.
+        InputError: there is one frame only, or none can be read of those said to be of a kind.
     """
     if len(paths) < 2:
         raise InputError(
@@ -154,6 +154,15 @@ def kinds_told(
         noisy=[path for path in named.noisy if path in paths],
         blurry=[path for path in named.blurry if path in paths],
     )
+    for kind, said, there in (
+        ("noisy", named.noisy, read.noisy),
+        ("blurry", named.blurry, read.blurry),
+    ):
+        if said and not there:
+            raise InputError(
+                f"None of the frames named as {kind} can be read.",
+                "Name others, or let burstfix find out which is which.",
+            )
     return kinds_by_name(paths, read) or kinds_by_time(metadata)
 
 

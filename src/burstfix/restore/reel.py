@@ -1,6 +1,5 @@
 """Where restored frames go: segments that become a film, or a folder of PNG files."""
 
-import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,9 +20,9 @@ from burstfix.io.video.encode import SegmentWriter
 from burstfix.io.video.join import Extras, join
 from burstfix.io.video.parts import Name, Parts
 from burstfix.io.write import Canvas, Format, Provenance, save
+from burstfix.restore.inputs import natural_key
 from burstfix.restore.window import Moment
 
-_NUMBERED = re.compile(r"\d{6}\.png")
 Restored = tuple[Moment, Tensor]  # a frame as it was, and its restored light, (3, H, W)
 
 
@@ -155,20 +154,16 @@ class StillsReel:
         if not target.exists():
             self.parts.rename(target)
             return
-        files = self._files()
-        there = {path.name for path in target.iterdir()}
-        if there and not replace:
+        if not replace and any(target.iterdir()):
             raise OutputError(
                 f"The folder {target} is not empty any more.",
                 f"Move the frames there by hand: all are in {self.parts.folder}.",
             )
-        move_into(target, files)
-        for name in there - {file.name for file in files}:
-            if _NUMBERED.fullmatch(name):  # of a longer film, which this one replaces
-                (target / name).unlink()
+        # The last first: if this is stopped, what is left is still where the film begins.
+        move_into(target, self._files()[::-1])
 
     def _files(self) -> list[Path]:
-        return sorted(self.parts.folder.glob("*.png"))
+        return sorted(self.parts.folder.glob("*.png"), key=natural_key)
 
     def _save(self, light: Tensor, path: Path) -> None:
         light = upright(light, self.info.turn)

@@ -88,6 +88,7 @@ def _prepare(
 ) -> "Iterator[tuple[VideoReport, _Job | None]]":
     """Open the film, and check all that can be; None where the output is skipped."""
     paths = (source,) if isinstance(source, Path) else tuple(source)
+    output = output if output.name else output.resolve()  # as of -o .
     report = VideoReport(
         task="video", output=str(output), backend=options.backend, version=__version__
     )
@@ -107,7 +108,11 @@ def _prepare(
         report.size = film.info.size
         recorder = Keeper(reporter, report.warnings, report.timings_s)
         network = loaded.network
-        yield report, _Job(film, paths, target, stills, network, chosen, options, recorder, report)
+        memory = share_out_film(film.info.size, radius_for(network.contract), options)
+        yield (
+            report,
+            _Job(film, paths, target, stills, network, chosen, memory, options, recorder, report),
+        )
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,7 @@ class _Job:
     stills: bool  # a folder of pictures is written, no film
     network: Network
     device: torch.device
+    memory: int  # for windows and tiles [bytes]
     options: VideoOptions
     recorder: Keeper
     report: VideoReport
@@ -208,7 +214,7 @@ def _restored(
         device=job.device,
         precision=options.precision,
         tile=options.tile,
-        memory=share_out_film(info.size, radius_for(job.network.contract), options),
+        memory=job.memory,
     )
     used = 0
     for window, light, neighbours in restored:

@@ -225,7 +225,10 @@ def _draw_timeline(
 
 
 def _hold_back(sequence: Film, line: Timeline, settings: VideoSettings) -> Film:
-    """Shake clips less whose camera goes farther than the scene, or a blur's bitmap, reaches."""
+    """Shake clips less whose camera goes farther than the scene, or a blur's bitmap, reaches.
+
+    Near the axis, as `film` draws extents; off it some go up to a quarter farther.
+    """
     middle = torch.tensor(sequence.scenes.shape[-2:], device=sequence.axis.device).flip(0) - 1
     ways = centre_ways(sequence.path, sequence.axis, middle.float() / 2)
     longest = torch.stack(
