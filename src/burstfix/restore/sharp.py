@@ -6,8 +6,8 @@ where a part is sharp, the rest is soft because it was meant to be, or moved.
 
 What tells is the point spread function that the network finds where there is detail: how far it is
 concentrated in the sharpest cells, and whether all cells are drawn out in one direction, as only
-shake draws them. Limits were chosen on 70 training photographs as JPEGs: 99 in 100 are left alone
-while sharp, 90 when shaken by 2 to 4 px, 12 by 4 to 9 px, 9 by 14 to 25 px.
+shake draws them. Limits were chosen on training photographs as JPEGs: of 60 all are left alone while
+sharp, 92 in 100 when shaken by 2 to 4 px, 22 by 4 to 9 px, 12 by 14 to 25 px.
 """
 
 import math
@@ -26,11 +26,11 @@ CELL = 128  # px
 GRID = 6  # cells a side that are looked at, evenly spaced
 _DETAIL_SIDE = 15  # px; what varies over less than this is detail
 _FLAT = 0.012  # standard deviation of the detail, in codes, of a cell that tells nothing
-_SHARPEST = 0.9  # of the cells that tell something: this quantile
+_SHARPEST = 0.95  # of the cells that tell something: this quantile
 _PEAK = (0.05, 0.4)  # of a sharp cell's point spread function: at least; and more for its direction
 _TRACE = 0.05  # of the peak; what is lower is estimation's own spread
 # From the first to the second, less and less is restored.
-_SHARP = (0.85, 0.95)  # times that peak
+_SHARP = (0.75, 0.85)  # times that peak
 _ENDS = (0.5 / 255, 254.5 / 255)  # of the codes: at black or below, at white or above
 _MOST_CLIPPED = 0.1  # of a cell's pixels, if its noise is to count
 _NOISE = (2.0 / 255, 1.2 / 255)  # of the codes, in the flattest cell: standard deviation
