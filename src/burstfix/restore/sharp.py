@@ -6,7 +6,7 @@ where a part is sharp, the rest is soft because it was meant to be, or moved.
 
 What tells is the point spread function that the network finds where there is detail: how far it is
 concentrated in the sharpest cells, and whether all cells are drawn out in one direction, as only
-shake draws them. Limits were chosen on training photographs as JPEGs: of 60 all are left alone while
+shake draws them. Limits were chosen on 60 training photographs as JPEGs: all are left alone while
 sharp, 92 in 100 when shaken by 2 to 4 px, 22 by 4 to 9 px, 12 by 14 to 25 px.
 """
 
