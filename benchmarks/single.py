@@ -295,8 +295,7 @@ def _speed(options: argparse.Namespace) -> dict[str, Any]:
             for name, choice in commands.items():
                 target = Path(folder, f"{name}-{height}.png")
                 # Else a photograph found sharp would be copied, which takes no time.
-                command = [*BURSTFIX, "single", source, "-o", target, "--even-sharp", *choice]
-                done = run(command)
+                done = run([*BURSTFIX, "single", source, "-o", target, "--even-sharp", *choice])
                 seconds.setdefault(name, {})[size] = round(done.seconds, 1)
     return {"seconds": seconds}
 
