@@ -46,17 +46,12 @@ def resolve_output(
     """
     try:
         _check_target(path, inputs if on_exists != "rename" else ())
-        if os.path.lexists(path):
-            if on_exists == "skip":
-                return None
-            if on_exists == "fail":
-                raise _exists(path)
-            if on_exists == "rename":
-                path = _free_name(path)
-        _check_folder(path, needed_bytes)
+        target = _beside(path, on_exists) if os.path.lexists(path) else path
+        if target:
+            _check_folder(target, needed_bytes)
     except OSError as error:
         raise _translated(path, error) from error
-    return path
+    return target
 
 
 def resolve_folder(path: Path, *, on_exists: OnExists) -> Path | None:
@@ -75,17 +70,12 @@ def resolve_folder(path: Path, *, on_exists: OnExists) -> Path | None:
     try:
         if os.path.lexists(path) and not path.is_dir():
             raise OutputError(f"The output {path} is a file.", "Give -o another name.")
-        if path.is_dir() and any(path.iterdir()):
-            if on_exists == "skip":
-                return None
-            if on_exists == "fail":
-                raise _exists(path)
-            if on_exists == "rename":
-                path = _free_name(path)
-        _check_folder(path / "picture", 0)
+        target = _beside(path, on_exists) if path.is_dir() and any(path.iterdir()) else path
+        if target:
+            _check_folder(target / "picture", 0)
     except OSError as error:
         raise _translated(path, error) from error
-    return path
+    return target
 
 
 def move_into(folder: Path, files: Sequence[Path]) -> None:
@@ -145,6 +135,15 @@ def replacing(path: Path, *, replace: bool = False) -> Iterator[BinaryIO]:
         if temporary is not None:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def _beside(path: Path, on_exists: OnExists) -> Path | None:
+    """Decide where what is asked for goes instead of a path that is taken; None: skip."""
+    if on_exists == "fail":
+        raise _exists(path)
+    if on_exists == "skip":
+        return None
+    return _free_name(path) if on_exists == "rename" else path
 
 
 def _check_target(path: Path, inputs: Sequence[Path]) -> None:

@@ -39,9 +39,9 @@ def exif_for_output(
         A TIFF structure that fits a JPEG.
     """
     directory = exif_directory(metadata, size, software, linear=linear)
-    while len(data := ifd.write_directory(directory, 8)) > _MOST_BYTES:
+    while len(data := ifd.write_structure(directory)) > _MOST_BYTES:
         directory = _without_largest(directory)
-    return b"II*\0\x08\0\0\0" + data
+    return data
 
 
 def exif_directory(

@@ -129,6 +129,11 @@ def write_directory(directory: Directory, offset: int) -> bytes:
     return table + bytes(4) + body
 
 
+def write_structure(directory: Directory) -> bytes:
+    """Lay out a whole TIFF structure, as an EXIF block is one."""
+    return b"II*\0\x08\0\0\0" + write_directory(directory, 8)
+
+
 def _swapped(data: bytes, part: int) -> bytes:
     """Reverse the bytes of every part."""
     return b"".join(data[start : start + part][::-1] for start in range(0, len(data), part))

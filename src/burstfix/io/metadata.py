@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from statistics import fmean
 from typing import Any, TypeVar
 
-from burstfix.io.ifd import GPS, Directory, read_directory, write_directory
+from burstfix.io.ifd import GPS, Directory, read_directory, write_structure
 
 T = TypeVar("T")
 
@@ -173,7 +173,7 @@ def _exif_of(data: bytes, tags: Mapping[int, Any]) -> bytes:
     whole = Directory(known.fields | fields, children)
     if not whole.fields and not whole.children:
         return b""
-    return b"II*\0\x08\0\0\0" + write_directory(whole, 8)
+    return write_structure(whole)
 
 
 def compact_exif(tags: Mapping[int, Any]) -> bytes:

@@ -90,11 +90,14 @@ class Log:
         if not ended and self.run.elapsed_s - self.saved_s < _SAVE_EVERY_S:
             return
         self.saved_s = self.run.elapsed_s
+        with (
+            self._writing(),
+            self._file(".csv").open("a", newline="", encoding="utf-8") as file,
+        ):
+            csv.writer(file).writerows(self.rows)  # before the step counts as done: none is missed
+        self.rows.clear()
         save_checkpoint(self._file(".checkpoint"), self.run)
         with self._writing():
-            with self._file(".csv").open("a", newline="", encoding="utf-8") as file:
-                csv.writer(file).writerows(self.rows)
-            self.rows.clear()
             with self._file(".csv").open(encoding="utf-8") as file:
                 losses = [
                     (float(row["elapsed_s"]), float(row["loss"])) for row in csv.DictReader(file)

@@ -24,7 +24,7 @@ from burstfix.io.video.facts import (
 from burstfix.io.video.planes import Plane, to_light
 
 _LEAST_MISSING_S = 0.1  # by which a film must end early to count as broken off
-_JUMP_S = 1  # by which times fall where another recording begins
+JUMP_S = 1  # by which times fall where another recording begins
 _COPY = "Copy the film again from the camera; ffmpeg -i film -c copy may mend its file."
 _STILLS = ("image2", "_pipe")  # demuxers of single pictures
 
@@ -111,7 +111,7 @@ class _Reader:
             raise self._broken(f"its pictures change to {frame.width}x{frame.height}")
         time = self.time_of(frame)
         if self.last:
-            if time < self.last.time - _JUMP_S * self.info.clock:
+            if time < self.last.time - JUMP_S * self.info.clock:
                 mend = "Restore its recordings one by one: cut it there, with ffmpeg or an editor."
                 raise self._broken("its times begin again, as of another recording", mend)
             time = max(time, self.last.time + 1)  # two frames of one time cannot be written

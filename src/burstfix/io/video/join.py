@@ -20,7 +20,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from burstfix.errors import OutputError
-from burstfix.io.video.clip import picture_stream
+from burstfix.io.video.clip import JUMP_S, picture_stream
 from burstfix.io.video.encode import Encoding, clock_options, tag
 from burstfix.io.video.facts import ClipInfo
 
@@ -205,7 +205,6 @@ def _phone_tags(source: InputContainer) -> bool:
 
 
 _ZERO_MEANS_NOTHING = {"mpegts", "mpeg"}  # a broadcast's clock runs since some other time
-_JUMP_S = 1  # by which times fall where another recording begins
 _Timed = tuple[Fraction, int, "Packet[Stream]"]
 
 
@@ -252,7 +251,7 @@ def _packets(
             continue  # the end of a stream
         time = (packet.pts if packet.pts is not None else packet.dts) * packet.time_base
         before = latest.get(packet.stream.index, time)
-        if time < before - _JUMP_S:
+        if time < before - JUMP_S:
             return
         latest[packet.stream.index] = max(time, before)
         if (extras.start is not None and time < start) or (end is not None and time >= end):
