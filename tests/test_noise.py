@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from burstfix.noise import NoiseModel, estimate
+from burstfix.noise import NoiseModel, compare, estimate
 
 
 def textured(height: int = 512, width: int = 640, seed: int = 0) -> Tensor:
@@ -32,6 +33,33 @@ def test_the_variance_is_found_within_a_fifth(shot: float, read: float) -> None:
     ratio = found.variance(signal) / model.variance(signal)
     assert ratio.min() > 0.8
     assert ratio.max() < 1.2
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_beside_a_clean_picture_smoothed_noise_is_seen_too(size: int) -> None:
+    model, clean = NoiseModel(shot=4e-3, read=4e-4), textured()
+    grain = torch.randn(clean.shape, generator=torch.Generator().manual_seed(2))
+    grain = F.avg_pool2d(grain, size, 1, size // 2)[:, : clean.shape[1], : clean.shape[2]] * size
+    found = compare(clean + model.sigma(clean) * grain, clean)
+    signal = torch.linspace(0.05, 0.8, 20)
+    ratio = found.variance(signal) / model.variance(signal)
+    assert ratio.min() > 0.7  # of coarse grain, a block's mean takes a part
+    assert ratio.max() < 1.2
+
+
+def test_detail_that_blur_took_from_the_clean_picture_is_no_noise() -> None:
+    model, picture = NoiseModel(shot=4e-3, read=4e-4), textured()
+    blurred = F.avg_pool2d(picture, (1, 15), 1, (0, 7), count_include_pad=False)
+    blurred[:, :70, :70] = 1.0  # not to be counted
+    found = compare(noisy(picture, model), blurred)
+    signal = torch.linspace(0.05, 0.8, 20)
+    ratio = found.variance(signal) / model.variance(signal)
+    assert ratio.min() > 0.8
+    assert ratio.max() < 1.25
+
+
+def test_beside_white_nothing_is_known() -> None:
+    assert compare(textured(), torch.ones(3, 512, 640)) == NoiseModel(shot=0, read=0)
 
 
 def test_noise_that_does_not_depend_on_the_signal_has_little_shot_noise() -> None:

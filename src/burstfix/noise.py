@@ -14,6 +14,7 @@ _QUANTILE = 0.1  # of a bin's blocks by variance: the flattest, which texture to
 # samples a block's estimate scatters. Measured on 600,000 blocks of made noise.
 _QUANTILE_OF_WHITE = 0.6284
 _REFITS = 20
+_CLIPPED = 0.99
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +64,48 @@ def estimate(light: Tensor) -> NoiseModel:
     return NoiseModel(shot=shot, read=read)
 
 
+def compare(light: Tensor, clean: Tensor) -> NoiseModel:
+    """Measure the noise of one picture against another of the same light that has next to none.
+
+    Unlike `estimate` it sees noise that demosaicing, denoising or JPEG has smoothed. The clean one
+    may be blurred: only what is flat in it counts.
+
+    Args:
+        light: linear light; (3, H, W), at least 8 px each way.
+        clean: likewise, of the same size; 1 or more where it must not count.
+
+    Returns:
+        The model; both parts 0 where all is clipped.
+    """
+    usable = (torch.maximum(light, clean) < _CLIPPED).all(dim=0).to(light.dtype)
+    whole = (-F.max_pool2d(-usable[None], _BLOCK)).expand(3, -1, -1).flatten() > 0
+    signal, rough = (part[whole].cpu().double() for part in _moments(clean))
+    variance = _moments(light - clean)[1][whole].cpu().double()
+    if len(signal) == 0:
+        return NoiseModel(shot=0, read=0)
+    bins = [(signal[b], _flat(variance[b], rough[b])) for b in _bins(signal)]
+    centres = torch.stack([values.mean() for values, _ in bins])
+    levels = torch.stack([values.median() for _, values in bins])
+    counts = torch.tensor([float(len(values)) for _, values in bins], dtype=torch.float64)
+    shot, read = _fit_line(centres, levels, counts)
+    return NoiseModel(shot=shot, read=read)
+
+
+def _moments(picture: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean and the variance of each block of each channel; (n,) each."""
+    mean = F.avg_pool2d(picture[None], _BLOCK)
+    inner = picture[None, :, : mean.shape[-2] * _BLOCK, : mean.shape[-1] * _BLOCK]
+    rest = inner - mean.repeat_interleave(_BLOCK, -2).repeat_interleave(_BLOCK, -1)
+    count = _BLOCK * _BLOCK
+    variance = F.avg_pool2d(rest.square(), _BLOCK) * (count / (count - 1))
+    return mean.flatten(), variance.flatten()
+
+
+def _flat(variance: Tensor, rough: Tensor) -> Tensor:
+    """Choose the half of a bin's blocks that vary least in the clean picture."""
+    return variance[rough <= rough.median()]
+
+
 def _blocks(light: Tensor) -> tuple[Tensor, Tensor]:
     """Return the mean and the noise variance of each block that is not clipped; (n,) each."""
     difference = torch.tensor([1.0, -2.0, 1.0], device=light.device)
@@ -71,20 +114,24 @@ def _blocks(light: Tensor) -> tuple[Tensor, Tensor]:
     centre = light[:, None, 1:-1, 1:-1]
     signal = F.avg_pool2d(centre, _BLOCK).flatten()
     variance = F.avg_pool2d(detail.square(), _BLOCK).flatten()
-    clipped = ((centre >= 0.99) | (centre == 0)).to(light.dtype)
+    clipped = ((centre >= _CLIPPED) | (centre == 0)).to(light.dtype)
     whole = F.max_pool2d(clipped, _BLOCK).flatten() == 0
     return signal[whole].double(), variance[whole].double()
 
 
 def _by_brightness(signal: Tensor, variance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return brightness, noise variance and number of blocks of each bin."""
-    order = signal.argsort()
-    count = max(1, min(_BINS, len(signal) // _LEAST_BLOCKS))
-    bins = [(signal[part], variance[part]) for part in order.tensor_split(count)]
+    bins = [(signal[part], variance[part]) for part in _bins(signal)]
     centres = torch.stack([values.mean() for values, _ in bins])
     low = torch.stack([values.quantile(_QUANTILE) for _, values in map(_capped, bins)])
     counts = torch.tensor([float(len(values)) for values, _ in bins], dtype=torch.float64)
     return centres, low / _QUANTILE_OF_WHITE, counts
+
+
+def _bins(signal: Tensor) -> tuple[Tensor, ...]:
+    """Split blocks by brightness; the numbers of those in each bin."""
+    count = max(1, min(_BINS, len(signal) // _LEAST_BLOCKS))
+    return signal.argsort().tensor_split(count)
 
 
 def _capped(part: tuple[Tensor, Tensor], most: int = 1_000_000) -> tuple[Tensor, Tensor]:

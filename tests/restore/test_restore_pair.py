@@ -19,7 +19,7 @@ from burstfix.io.dng import Sensor, write_dng
 from burstfix.restore.kinds import Kinds
 from burstfix.restore.options import Options
 from burstfix.restore.pair import plan_pair
-from burstfix.restore.pair_alignment import MatchedPixels, align_pair
+from burstfix.restore.pair_alignment import MatchedPixels, align_pair, measure_noise
 from burstfix.restore.report import Reporter
 from burstfix.weights import Card, save
 
@@ -207,6 +207,26 @@ def test_raw_frames_take_the_white_balance_of_the_long_one(tmp_path: Path) -> No
     noise = aligned.descriptor[0, :, 2:].numpy()
     expected = [[1e-4 * match.gain, 1e-6 * match.gain**2], [1e-4, 1e-6]]
     np.testing.assert_allclose(noise, expected, rtol=1e-4)
+
+
+def test_noise_that_files_do_not_tell_is_measured_beside_the_long_frame(tmp_path: Path) -> None:
+    pairs = [make_pair(tmp_path / str(noise), noise=noise) for noise in (0.004, 0.012)]
+    told = []
+    for pair in pairs:
+        aligned, _ = align_pair(frames_of(pair), KINDS, Reporter())
+        assert aligned.descriptor[..., 2:].isnan().all()
+        descriptor = measure_noise(aligned).descriptor
+        assert descriptor[0, 1, 2:].isnan().all()
+        shot, read = descriptor[0, 0, 2:].tolist()
+        burst, _ = aligned.source.read(Box.whole(aligned.source.size))
+        error = burst[0].numpy() - to_light(pair.truth).transpose(2, 0, 1)
+        told.append((shot * float(burst[0].mean()) + read) / error.var())
+    assert told == pytest.approx([1, 1], rel=0.5)
+
+
+def test_noise_that_raw_files_tell_is_not_measured(tmp_path: Path) -> None:
+    aligned, _ = align_pair([read_frame(path) for path in raw_pair(tmp_path)], KINDS, Reporter())
+    assert measure_noise(aligned) is aligned
 
 
 def test_a_thing_that_stands_only_in_the_long_frame_does_no_harm(tmp_path: Path) -> None:

@@ -95,6 +95,43 @@ def test_descriptors_tell_the_gain_and_the_noise_that_the_frames_have() -> None:
     torch.testing.assert_close(found[:, 0], expected.mean((2, 3, 4))[:, 0], rtol=0.15, atol=1e-5)
 
 
+def test_noise_that_files_do_not_tell_is_measured_beside_the_truth() -> None:
+    jpegs = replace(
+        CLEAN,
+        noise=(0.05, 0.05),
+        shot_part=(0.5, 0.5),
+        full_colour_share=1,
+        jpeg_share=1,
+        gamma=(2.2, 2.2),
+        quality=(98, 98),
+        clean_luma=(0, 0),
+        clean_chroma=(0, 0),
+        sharpen=(0, 0),
+        amplified_share=1,
+    )
+    assert make(jpegs).descriptor[..., 2:].isnan().all()
+    pairs = make(replace(jpegs, measured_noise_share=1, measuring_error=0))
+    shot, read = pairs.descriptor[:, 0, 2:].unbind(-1)
+    assert pairs.descriptor[:, 1, 2:].isnan().all()
+    expected = (shot.view(4, 1, 1, 1) * pairs.truth + read.view(4, 1, 1, 1)).mean((1, 2, 3))
+    found = (pairs.frames[:, 0] - pairs.truth).square().mean((1, 2, 3))
+    torch.testing.assert_close(expected, found, rtol=0.25, atol=0)
+    missed = make(replace(jpegs, measured_noise_share=1, measuring_error=1)).descriptor[:, 0, 2:]
+    ratio = missed.sum(-1) / pairs.descriptor[:, 0, 2:].sum(-1)
+    assert ratio.max() > 1.5 * ratio.min()
+
+
+def test_dark_places_of_short_jpegs_are_tinted_and_bright_ones_hardly() -> None:
+    jpegs = replace(CLEAN, jpeg_share=1, quality=(98, 98), brightness_ev=(-2.5, 0))
+    raws = make(replace(CLEAN, dark_cast=0.01)).frames - make(CLEAN).frames
+    assert not raws.any()
+    plain, tinted = make(jpegs).frames, make(replace(jpegs, dark_cast=0.01)).frames
+    change = (tinted - plain).abs()
+    assert not change[:, 1].any()
+    dark, bright = plain[:, 0] < 0.04, plain[:, 0] > 0.15
+    assert change[:, 0][dark].mean() > 3 * change[:, 0][bright].mean()
+
+
 def test_unknown_gains_are_left_out() -> None:
     assert make(replace(CLEAN, unknown_gain_share=1)).descriptor[..., 1].isnan().all()
 

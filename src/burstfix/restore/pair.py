@@ -12,7 +12,7 @@ from burstfix.restore.alignment import Aligned
 from burstfix.restore.kinds import Named, find_kinds, kinds_by_name, kinds_told
 from burstfix.restore.network import Loaded
 from burstfix.restore.options import Options
-from burstfix.restore.pair_alignment import align_pair
+from burstfix.restore.pair_alignment import align_pair, measure_noise
 from burstfix.restore.report import Report, Reporter
 from burstfix.restore.steps import Recorder, Steps, plan, restore
 
@@ -98,6 +98,8 @@ class _Pair:
         if loaded.trained_for != "pair":
             recorder.note(f"There are no weights for pairs: those for {loaded.trained_for} serve.")
             aligned = replace(aligned, descriptor=_against_reference(aligned.descriptor))
+        else:
+            aligned = measure_noise(aligned)
         if loaded.network.contract.frames == 2 and len(aligned.order) > 2:
             noisy = sum(number in kinds.noisy for number in aligned.order)
             aligned = replace(aligned, merged=(noisy, len(aligned.order) - noisy))

@@ -15,11 +15,13 @@ from burstfix.align.homography import Alignment, align_burst, reduction_for
 from burstfix.align.light import LightMatch, match_light
 from burstfix.align.sharpness import sharpness
 from burstfix.align.warp import AlignedBurst
+from burstfix.backends.base import DESCRIPTOR
 from burstfix.errors import AlignmentError
 from burstfix.frame import Box, Burst, Frame, Pixels, Size
 from burstfix.io.decode import rebalance
 from burstfix.io.primaries import match_primaries
 from burstfix.io.store import reduced_light
+from burstfix.noise import compare
 from burstfix.restore.alignment import (
     Aligned,
     closer_look,
@@ -32,6 +34,11 @@ from burstfix.restore.kinds import Kinds
 from burstfix.restore.report import Reporter
 
 Picture = NDArray[np.float32]
+
+# Boxes over the picture in which a short exposure is held against a long one.
+_SAMPLE = 192  # px
+_DOWN, _ACROSS = 3, 4
+_SEEN = 0.99
 
 WHITE = 1.0  # what the long exposure clips is white in the result, whatever the short one saw
 _CLIPPING, _CLIPPED = 0.9, 0.99  # of the short exposure's light: from where it may be lost, and is
@@ -110,6 +117,49 @@ def align_pair(frames: Burst, kinds: Kinds, reporter: Reporter) -> tuple[Aligned
     matches = {number: views.match(number) for number in kinds.noisy if alignments[number].ok}
     aligned = views.aligned(matches, sharp)
     return replace(aligned, dropped=leave_out(frames, alignments, reporter)), matches[reference]
+
+
+def measure_noise(aligned: Aligned) -> Aligned:
+    """Tell the noisy frames' noise where files do not: what the sharpest has beside the blurry.
+
+    A network cannot tell grain from a texture that the blurry frame has lost, unless it knows how
+    strong grain is.
+    """
+    shot, read, gain = (DESCRIPTOR.index(name) for name in ("shot", "read", "gain_ev"))
+    descriptor = aligned.descriptor.clone()
+    noisy = [aligned.kinds[number] == "noisy" for number in aligned.order]
+    unknown = torch.tensor(noisy) & descriptor[0, :, shot].isnan()
+    if not unknown[0]:
+        return aligned
+    light, clean = _beside(aligned.source, noisy.index(False))
+    found = compare(light, clean)
+    for place in unknown.nonzero().flatten().tolist():
+        more = (descriptor[0, place, gain] - descriptor[0, 0, gain]).exp2()
+        descriptor[0, place, shot] = found.shot * more
+        descriptor[0, place, read] = found.read * more**2
+    return replace(aligned, descriptor=descriptor)
+
+
+def _beside(source: AlignedBurst, blurry: int) -> tuple[Tensor, Tensor]:
+    """Read samples of the first frame and of a blurry one, side by side; (3, h, n w) each.
+
+    White is what the blurry one did not wholly see.
+    """
+    pairs = []
+    for box in _sample_boxes(source.size):
+        burst, seen = source.read(box)
+        pairs.append((burst[0], torch.where(seen[blurry] > _SEEN, burst[blurry], WHITE)))
+    shorts, longs = zip(*pairs, strict=True)
+    return torch.cat(shorts, dim=2), torch.cat(longs, dim=2)
+
+
+def _sample_boxes(size: Size) -> list[Box]:
+    """Spread boxes evenly over a picture; of a small one they are the whole."""
+    height, width = (min(side, _SAMPLE) for side in size)
+    rest_down, rest_right = size[0] - height, size[1] - width
+    tops = sorted({rest_down * step // (_DOWN - 1) for step in range(_DOWN)})
+    lefts = sorted({rest_right * step // (_ACROSS - 1) for step in range(_ACROSS)})
+    return [Box(top, left, top + height, left + width) for top in tops for left in lefts]
 
 
 def _same_colours(frames: Burst, reference: int, main: int, reporter: Reporter) -> list[Frame]:

@@ -4,9 +4,11 @@ import math
 from dataclasses import dataclass, fields, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from burstfix import color
+from burstfix.noise import compare
 from burstfix.synth import sensor
 from burstfix.synth.aligned import align, code_truth, describe, match_exposure, see
 from burstfix.synth.burst import SyntheticBurst, cut_scenes
@@ -26,6 +28,7 @@ from burstfix.synth.record import record
 from burstfix.synth.sequence import Film
 
 SHOT_BELOW = 0.5  # of the long exposure's light: where the paper's noise is shot noise; our choice
+_DARK = 0.004  # of a short JPEG's linear light: a code or two of 8 bits, where colours go astray
 INTENSITIES = 256  # of an 8-bit picture: the scale of the paper's shot noise
 
 
@@ -49,6 +52,9 @@ class PairSettings(FilmSettings):
     drift: float = 0.0  # share of the camera's drift between frames that alignment leaves
     centroid_miss: float = 0.05  # of the extent, by which alignment misses the blur's centroid
     stranger_share: float = 0.04  # the last long frame shows another scene
+    dark_cast: float = 0.0  # deviation of a short JPEG's colours in the dark [its linear light]
+    measured_noise_share: float = 0.0  # of pairs whose files do not tell the short frame's noise
+    measuring_error: float = 0.5  # deviation of the logarithm of the variance so measured
     published_noise: bool = False  # of Zhang et al. 2019, on sRGB codes, instead of a sensor's
 
 
@@ -188,14 +194,20 @@ def _photograph(
         recorded = record(exposed, settings, plan, generator)
     aligned, homographies = align(recorded, settings, plan, generator)
     gain_ev = match_exposure(aligned, plan)
+    if settings.dark_cast > 0:
+        _cast(aligned[:, : line.shorts], gain_ev, plan, settings, generator)
     aligned.clamp_max_(1)  # what the long frame would clip is white in the short one too
     seen = see(aligned, settings, plan, generator)
     inner = slice(GUARD, GUARD + settings.crop)
+    truth = code_truth(truth[..., inner, inner], plan)
+    descriptor = _forget(describe(gain_ev, plan), settings, generator)
+    if settings.measured_noise_share > 0:  # draws else not needed would change all fixed pairs
+        _measure(descriptor[:, : line.shorts], aligned[:, 0], truth, settings, generator)
     return SyntheticBurst(
         frames=torch.where(seen > 0, aligned, aligned[:, :1]),
-        truth=code_truth(truth[..., inner, inner], plan),
+        truth=truth,
         seen=seen,
-        descriptor=_forget(describe(gain_ev, plan), settings, generator),
+        descriptor=descriptor,
         psfs=psfs,
         source_from_reference=homographies,
     )
@@ -324,8 +336,59 @@ def _mistake(
     return light, torch.cat([psfs[:, :-1], unknown.unsqueeze(1)], dim=1)
 
 
+def _cast(
+    shorts: Tensor, gain_ev: Tensor, plan: Plan, settings: PairSettings, generator: torch.Generator
+) -> None:
+    """Tint dark places of short JPEGs, slowly varying, as matching leaves them; in place.
+
+    Tone curves, and noise that was clipped at black and smoothed, bend the darkest codes of each
+    colour on its own, which gains bring out.
+
+    Args:
+        shorts: matched; (N, S, 3, h, w).
+        gain_ev: log2 of the factors that matched them and the others; (N, F).
+        plan: which are JPEGs.
+        settings: how strong.
+        generator: draws the tints.
+    """
+    count = len(shorts)
+    knots = torch.randn(count, 3, 4, 4, generator=generator, device=shorts.device)
+    tint = F.interpolate(knots, shorts.shape[-2:], mode="bilinear", align_corners=True)
+    jpeg = torch.tensor([choice.jpeg for choice in plan.choices], device=shorts.device)
+    gain = (gain_ev[:, :1].exp2() * jpeg.view(-1, 1)).view(-1, 1, 1, 1, 1)
+    dark = (_DARK * gain).clamp_min(1e-6)
+    shorts += settings.dark_cast * gain * tint.unsqueeze(1) * dark / (dark + shorts.clamp_min(0))
+
+
 def _forget(descriptor: Tensor, settings: PairSettings, generator: torch.Generator) -> Tensor:
     """Leave out, of some pairs, how much the short frame was brightened."""
     dice = torch.rand(len(descriptor), generator=generator, device=descriptor.device)
     descriptor[dice < settings.unknown_gain_share, :, 1] = math.nan
     return descriptor
+
+
+def _measure(
+    descriptor: Tensor,
+    short: Tensor,
+    truth: Tensor,
+    settings: PairSettings,
+    generator: torch.Generator,
+) -> None:
+    """Tell the short frames' noise where files do not, as one finds it beside a long frame.
+
+    Args:
+        descriptor: of the short frames, changed in place; (N, F, D).
+        short: the first of them, matched; (N, 3, h, w).
+        truth: the same light without noise; (N, 3, h, w).
+        settings: of how many, and how well.
+        generator: draws the errors.
+    """
+    count = len(short)
+    dice = torch.rand(count, generator=generator, device=generator.device)
+    errors = torch.randn(count, generator=generator, device=generator.device)
+    factors = (errors * settings.measuring_error).exp()
+    measured = dice < settings.measured_noise_share
+    for n in (descriptor[:, 0, 2].isnan() & measured).nonzero().flatten().tolist():
+        found = compare(short[n], truth[n])
+        told = torch.tensor([found.shot, found.read], device=factors.device) * factors[n]
+        descriptor[n, :, 2:] = told
