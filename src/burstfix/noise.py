@@ -15,6 +15,7 @@ _QUANTILE = 0.1  # of a bin's blocks by variance: the flattest, which texture to
 _QUANTILE_OF_WHITE = 0.6284
 _REFITS = 20
 _CLIPPED = 0.99
+_NEAR_WHITE = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +65,7 @@ def estimate(light: Tensor) -> NoiseModel:
     return NoiseModel(shot=shot, read=read)
 
 
-def compare(light: Tensor, clean: Tensor) -> NoiseModel:
+def compare(light: Tensor, clean: Tensor) -> NoiseModel | None:
     """Measure the noise of one picture against another of the same light that has next to none.
 
     Unlike `estimate` it sees noise that demosaicing, denoising or JPEG has smoothed. The clean one
@@ -75,14 +76,15 @@ def compare(light: Tensor, clean: Tensor) -> NoiseModel:
         clean: likewise, of the same size; 1 or more where it must not count.
 
     Returns:
-        The model; both parts 0 where all is clipped.
+        The model; None where all of the clean picture is near white.
     """
-    usable = (torch.maximum(light, clean) < _CLIPPED).all(dim=0).to(light.dtype)
+    # Noise itself must not choose: of bright blocks it would leave those with little.
+    usable = (clean < _NEAR_WHITE).all(dim=0).to(light.dtype)
     whole = (-F.max_pool2d(-usable[None], _BLOCK)).expand(3, -1, -1).flatten() > 0
     signal, rough = (part[whole].cpu().double() for part in _moments(clean))
     variance = _moments(light - clean)[1][whole].cpu().double()
     if len(signal) == 0:
-        return NoiseModel(shot=0, read=0)
+        return None
     bins = [(signal[b], _flat(variance[b], rough[b])) for b in _bins(signal)]
     centres = torch.stack([values.mean() for values, _ in bins])
     levels = torch.stack([values.median() for _, values in bins])

@@ -16,6 +16,7 @@ from burstfix.backends.base import DESCRIPTOR
 from burstfix.errors import AlignmentError, InputError, UsageError
 from burstfix.frame import Box, Frame, Metadata, TensorPixels
 from burstfix.io.dng import Sensor, write_dng
+from burstfix.restore.alignment import Aligned
 from burstfix.restore.kinds import Kinds
 from burstfix.restore.options import Options
 from burstfix.restore.pair import plan_pair
@@ -222,6 +223,32 @@ def test_noise_that_files_do_not_tell_is_measured_beside_the_long_frame(tmp_path
         error = burst[0].numpy() - to_light(pair.truth).transpose(2, 0, 1)
         told.append((shot * float(burst[0].mean()) + read) / error.var())
     assert told == pytest.approx([1, 1], rel=0.5)
+
+
+def test_measured_noise_is_told_to_weights_that_learned_from_it(
+    made_pair: MadePair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = []
+
+    def measure(aligned: Aligned) -> Aligned:
+        told.append(aligned)
+        return aligned
+
+    monkeypatch.setattr("burstfix.restore.pair.measure_noise", measure)
+    backend = find("deblur-merger")
+    config = backend.config(width=0.1, residual=True)
+    for share, times in ((0.0, 0), (0.9, 1)):
+        card = Card(
+            backend="deblur-merger",
+            task="pair",
+            config=asdict(config),
+            recipe={"data": {"measured_noise_share": share}},
+        )
+        weights = tmp_path / f"{share}.safetensors"
+        save(backend.build(config), card, weights)
+        options = Options(backend="deblur-merger", weights=weights)
+        restore_pair(made_pair.paths, tmp_path / f"{share}.png", options)
+        assert len(told) == times
 
 
 def test_noise_that_raw_files_tell_is_not_measured(tmp_path: Path) -> None:

@@ -239,6 +239,34 @@ def test_noise_of_a_full_colour_sensor_is_white() -> None:
     assert abs(float(across)) < 0.1
 
 
+def test_a_sensor_that_mixes_colours_gives_the_scene_back_with_more_noise() -> None:
+    mixed = replace(STILL, mixed_share=1.0, full_colour_share=1.0)
+    burst = make(mixed)
+    assert (burst.frames[:, 0] - burst.truth).abs().max() < UNSHAKEN
+    assert (burst.frames[:, 0] - burst.truth).abs().mean() < 0.001
+
+    plain, loud = (
+        make(replace(settings, noise=(0.05, 0.05)))
+        for settings in (replace(mixed, mixed_share=0.0), mixed)
+    )
+    noise = [each.frames[:, 0] - each.truth for each in (plain, loud)]
+    assert noise[1].var() > 1.3 * noise[0].var()
+    across = (noise[1][:, 0] * noise[1][:, 1]).mean() / noise[1].square().mean()
+    assert across < -0.1  # parting colours subtracts one from the other
+
+
+@pytest.mark.parametrize("jpeg", [False, True])
+def test_what_a_longer_exposure_clipped_was_not_seen(jpeg: bool) -> None:
+    photos = torch.full((12, 3, 160, 160), 0.97)
+    settings = replace(
+        STILL, bracket_share=1, bracket_ev=2, jpeg_share=float(jpeg), gamma=(1.5, 2.5)
+    )
+    burst = synthesize(photos, settings, torch.Generator().manual_seed(0), 6)
+    longer = burst.descriptor[..., 1] < -0.5
+    assert longer.sum() > 10
+    assert burst.seen.mean(dim=(2, 3, 4))[longer].max() == 0
+
+
 def test_exposures_are_matched_and_noted() -> None:
     photos = torch.full((3, 3, 160, 160), 0.2)
     settings = replace(STILL, bracket_share=1, bracket_ev=2)

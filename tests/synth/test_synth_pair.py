@@ -132,6 +132,20 @@ def test_dark_places_of_short_jpegs_are_tinted_and_bright_ones_hardly() -> None:
     assert change[:, 0][dark].mean() > 3 * change[:, 0][bright].mean()
 
 
+def test_long_jpegs_are_doubted_in_places_and_blend_there_into_the_short_one() -> None:
+    jpegs = replace(CLEAN, jpeg_share=1, noise=(0.05, 0.05))
+    certain, doubted = make(jpegs), make(replace(jpegs, doubt_share=1))
+    assert (certain.seen == 1).all()
+    assert (doubted.seen[:, 0] == 1).all()
+    seen = doubted.seen[:, 1]
+    assert seen.min() < 0.5
+    assert 0.5 < seen.mean() < 0.99
+    short, long = certain.frames.unbind(1)
+    torch.testing.assert_close(doubted.frames[:, 1], torch.lerp(short, long, seen))
+    raws = make(replace(CLEAN, doubt_share=1))
+    assert (raws.seen == 1).all()
+
+
 def test_unknown_gains_are_left_out() -> None:
     assert make(replace(CLEAN, unknown_gain_share=1)).descriptor[..., 1].isnan().all()
 

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from burstfix.backends.set.cells import CELL
 from burstfix.errors import UsageError
 from burstfix.train.config import RECIPES, Recipe, Stage, parse_recipe, read_recipe
 
@@ -12,6 +13,17 @@ def test_every_shipped_recipe_is_read_by_its_name(path: Path) -> None:
     recipe = read_recipe(path.stem)
     assert recipe.stages[-1].until == 1.0
     assert recipe.settings(recipe.stages[0].crop).crop == recipe.stages[0].crop
+
+
+def test_bursts_for_a_gpu_are_made_as_those_for_a_cpu() -> None:
+    assert read_recipe("set-burst-gpu").data == read_recipe("set-burst").data
+
+
+def test_where_blur_is_learned_crops_are_of_whole_cells() -> None:
+    for path in RECIPES.glob("set-*.toml"):
+        recipe = read_recipe(path.stem)
+        if recipe.loss.of_blur:
+            assert all(stage.crop % CELL == 0 for stage in recipe.stages), path.stem
 
 
 def test_a_recipe_file_overrides_what_it_names_and_no_more(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ class Loaded:
         backend: its name.
         path: of its weights; a formula has none.
         sha256: of that file.
+        heeds_noise: whether they learned from noise that was measured, not told by files.
     """
 
     network: Network
@@ -28,6 +29,7 @@ class Loaded:
     backend: str
     path: Path | None = None
     sha256: str | None = None
+    heeds_noise: bool = False
 
     def tell(self, report: Outcome) -> None:
         """Tell a report what this is."""
@@ -54,6 +56,7 @@ def load_network(task: Task, options: Options) -> Loaded:
         backend=card.backend,
         path=path,
         sha256=card.sha256,
+        heeds_noise=card.recipe.get("data", {}).get("measured_noise_share", 0) > 0,
     )
 
 

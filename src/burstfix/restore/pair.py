@@ -98,7 +98,7 @@ class _Pair:
         if loaded.trained_for != "pair":
             recorder.note(f"There are no weights for pairs: those for {loaded.trained_for} serve.")
             aligned = replace(aligned, descriptor=_against_reference(aligned.descriptor))
-        else:
+        elif loaded.heeds_noise:
             aligned = measure_noise(aligned)
         if loaded.network.contract.frames == 2 and len(aligned.order) > 2:
             noisy = sum(number in kinds.noisy for number in aligned.order)

@@ -38,7 +38,7 @@ Picture = NDArray[np.float32]
 # Boxes over the picture in which a short exposure is held against a long one.
 _SAMPLE = 192  # px
 _DOWN, _ACROSS = 3, 4
-_SEEN = 0.99
+_SEEN = 0.9
 
 WHITE = 1.0  # what the long exposure clips is white in the result, whatever the short one saw
 _CLIPPING, _CLIPPED = 0.9, 0.99  # of the short exposure's light: from where it may be lost, and is
@@ -129,10 +129,11 @@ def measure_noise(aligned: Aligned) -> Aligned:
     descriptor = aligned.descriptor.clone()
     noisy = [aligned.kinds[number] == "noisy" for number in aligned.order]
     unknown = torch.tensor(noisy) & descriptor[0, :, shot].isnan()
-    if not unknown[0]:
+    if not unknown.any():
         return aligned
-    light, clean = _beside(aligned.source, noisy.index(False))
-    found = compare(light, clean)
+    found = compare(*_beside(aligned.source, noisy.index(False)))
+    if found is None:
+        return aligned
     for place in unknown.nonzero().flatten().tolist():
         more = (descriptor[0, place, gain] - descriptor[0, 0, gain]).exp2()
         descriptor[0, place, shot] = found.shot * more

@@ -52,9 +52,24 @@ def match_exposure(aligned: Tensor, plan: Plan) -> Tensor:
 
 
 def see(
-    aligned: Tensor, settings: CameraSettings, plan: Plan, generator: torch.Generator
+    aligned: Tensor,
+    settings: CameraSettings,
+    plan: Plan,
+    generator: torch.Generator,
+    gain_ev: Tensor | None = None,
 ) -> Tensor:
-    """Mark what frames saw: not beyond their edges, nor, where gains darken, what is clipped."""
+    """Mark what frames saw: not beyond their edges, nor, where gains darken, what is clipped.
+
+    Args:
+        aligned: frames, at the reference's exposure; (N, F, 3, h, w).
+        settings: their size.
+        plan: which are cut off, and how far; which bursts are bracketed.
+        generator: draws the side that is cut off.
+        gain_ev: log2 of the factors that brought them there; (N, F). None is none.
+
+    Returns:
+        0 or 1; (N, F, 1, h, w).
+    """
     count, frames = plan.extent.shape
     side = settings.crop
     device = aligned.device
@@ -65,8 +80,8 @@ def see(
     seen = distances[quarter] >= plan.edge.view(count, frames, 1, 1)
     seen = seen.float().unsqueeze(2)
     for n, choice in enumerate(plan.choices):
-        if choice.bracketed:
-            gain = (-plan.exposure_ev[n]).exp2().view(-1, 1, 1, 1)
+        if choice.bracketed and gain_ev is not None:
+            gain = gain_ev[n].exp2().view(-1, 1, 1, 1)
             clipped = aligned[n].amax(dim=1, keepdim=True) >= 0.98 * gain
             seen[n] *= ~(clipped & (gain < 0.95))
     return seen

@@ -117,7 +117,7 @@ def photograph(
     recorded = record(light, settings, plan, generator)
     aligned, homographies = align(recorded, settings, plan, generator)
     gain_ev = match_exposure(aligned, plan)
-    seen = see(aligned, settings, plan, generator)
+    seen = see(aligned, settings, plan, generator, gain_ev)
     inner = slice(GUARD, GUARD + settings.crop)
     return SyntheticBurst(
         frames=torch.where(seen > 0, aligned, aligned[:, :1]),

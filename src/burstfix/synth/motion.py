@@ -50,18 +50,19 @@ def corner_homographies(offsets: Tensor, size: tuple[int, int]) -> Tensor:
         Homographies that map the picture's corners to the moved ones; (n, 3, 3).
     """
     height, width = size
+    precise = (offsets.cpu() if offsets.device.type == "mps" else offsets).double()
     corners = torch.tensor(
         [[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]],
         dtype=torch.float64,
-        device=offsets.device,
+        device=precise.device,
     )
     x, y = corners.expand(len(offsets), -1, -1).unbind(-1)
-    u, v = (corners + offsets.double()).unbind(-1)
+    u, v = (corners + precise).unbind(-1)
     zero, one = torch.zeros_like(x), torch.ones_like(x)
     rows_u = torch.stack([x, y, one, zero, zero, zero, -u * x, -u * y], dim=-1)
     rows_v = torch.stack([zero, zero, zero, x, y, one, -v * x, -v * y], dim=-1)
     solved = torch.linalg.solve(torch.cat([rows_u, rows_v], 1), torch.cat([u, v], 1))
-    return torch.cat([solved, one[:, :1]], dim=1).view(-1, 3, 3).to(offsets.dtype)
+    return torch.cat([solved, one[:, :1]], dim=1).view(-1, 3, 3).to(offsets)
 
 
 def shake_homographies(

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from burstfix import color
 from burstfix.noise import compare
-from burstfix.synth import sensor
+from burstfix.synth import motion, sensor
 from burstfix.synth.aligned import align, code_truth, describe, match_exposure, see
 from burstfix.synth.burst import SyntheticBurst, cut_scenes
 from burstfix.synth.film import FilmSettings, film, still_psfs
@@ -53,6 +53,7 @@ class PairSettings(FilmSettings):
     centroid_miss: float = 0.05  # of the extent, by which alignment misses the blur's centroid
     stranger_share: float = 0.04  # the last long frame shows another scene
     dark_cast: float = 0.0  # deviation of a short JPEG's colours in the dark [its linear light]
+    doubt_share: float = 0.0  # of JPEG pairs: where the long frame seems to show other things
     measured_noise_share: float = 0.0  # of pairs whose files do not tell the short frame's noise
     measuring_error: float = 0.5  # deviation of the logarithm of the variance so measured
     published_noise: bool = False  # of Zhang et al. 2019, on sRGB codes, instead of a sensor's
@@ -199,12 +200,14 @@ def _photograph(
     aligned.clamp_max_(1)  # what the long frame would clip is white in the short one too
     seen = see(aligned, settings, plan, generator)
     inner = slice(GUARD, GUARD + settings.crop)
+    if settings.doubt_share > 0:
+        _doubt(seen[:, line.shorts :], plan, settings, generator)
     truth = code_truth(truth[..., inner, inner], plan)
     descriptor = _forget(describe(gain_ev, plan), settings, generator)
     if settings.measured_noise_share > 0:  # draws else not needed would change all fixed pairs
         _measure(descriptor[:, : line.shorts], aligned[:, 0], truth, settings, generator)
     return SyntheticBurst(
-        frames=torch.where(seen > 0, aligned, aligned[:, :1]),
+        frames=torch.lerp(aligned[:, :1], aligned, seen),
         truth=truth,
         seen=seen,
         descriptor=descriptor,
@@ -360,6 +363,24 @@ def _cast(
     shorts += settings.dark_cast * gain * tint.unsqueeze(1) * dark / (dark + shorts.clamp_min(0))
 
 
+def _doubt(seen: Tensor, plan: Plan, settings: PairSettings, generator: torch.Generator) -> None:
+    """Count places of some long JPEGs as seen in part, as matching does where light differs.
+
+    Args:
+        seen: of the long frames, changed in place; (N, L, 1, h, w).
+        plan: which are JPEGs.
+        settings: how many.
+        generator: draws the places.
+    """
+    count, side = len(seen), seen.shape[-1]
+    bumps = motion.smooth_noise((count, 1, side, side), 3, generator)
+    dice = torch.rand(count, 2, generator=generator, device=seen.device)
+    jpeg = torch.tensor([choice.jpeg for choice in plan.choices], device=seen.device)
+    doubted = jpeg & (dice[:, 0] < settings.doubt_share)
+    alike = (3 * bumps + 5 * dice[:, 1].view(-1, 1, 1, 1)).sigmoid()
+    seen *= torch.where(doubted.view(-1, 1, 1, 1), alike, 1.0).unsqueeze(1)
+
+
 def _forget(descriptor: Tensor, settings: PairSettings, generator: torch.Generator) -> Tensor:
     """Leave out, of some pairs, how much the short frame was brightened."""
     dice = torch.rand(len(descriptor), generator=generator, device=descriptor.device)
@@ -390,5 +411,6 @@ def _measure(
     measured = dice < settings.measured_noise_share
     for n in (descriptor[:, 0, 2].isnan() & measured).nonzero().flatten().tolist():
         found = compare(short[n], truth[n])
-        told = torch.tensor([found.shot, found.read], device=factors.device) * factors[n]
-        descriptor[n, :, 2:] = told
+        if found is not None:
+            told = torch.tensor([found.shot, found.read], device=factors.device)
+            descriptor[n, :, 2:] = told * factors[n]

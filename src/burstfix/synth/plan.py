@@ -34,6 +34,7 @@ class CameraSettings:
     gain_error: float = 0.01  # of exposure matching
     white_balance: Range = (1.2, 2.4)  # gains of red and blue
     white_balance_drift: float = 0.015  # of JPEG frames
+    mixed_share: float = 0.0  # of bursts: the sensor's colours are mixtures of the scene's
 
     noise: Range = (0.002, 0.12)  # standard deviation at middle grey, log-uniform
     shot_part: Range = (0.1, 0.95)  # share of the variance at middle grey that is shot noise
@@ -128,6 +129,7 @@ class Plan:
     brightness: Tensor  # (N,) factor on the scene
     highlight: Tensor  # (N,) times white
     white_balance: Tensor  # (N, 3) gains
+    mixing: Tensor  # (N, 3, 3) the sensor's colours from the scene's; white stays white
     gamma: Tensor  # (N,)
     quality: Tensor  # (N,)
     clean_luma: Tensor  # (N,)
@@ -164,7 +166,9 @@ def draw_plan(count: int, frames: int, settings: BurstSettings, generator: torch
     bursts, each = (count,), (count, frames)
     choices = _draw_choices(count, frames, settings, generator)
     jpeg = torch.tensor([choice.jpeg for choice in choices], device=generator.device)
-    coded = torch.tensor([c.jpeg or c.eight_bit for c in choices], device=generator.device)
+    # Of unknown processing: what a file tells of noise is then not so, if it tells any.
+    odd = [c.jpeg or c.eight_bit or c.correlated for c in choices]
+    unlike = torch.tensor(odd, device=generator.device)
     exposure_ev, gain_error = _draw_exposures(choices, frames, settings, generator)
     shot, read = _draw_noise(count, frames, settings, generator)
     white_balance, drift = _draw_colour(jpeg, frames, settings, generator)
@@ -174,11 +178,15 @@ def draw_plan(count: int, frames: int, settings: BurstSettings, generator: torch
     clean_noise = torch.zeros(bursts, device=generator.device)
     if settings.clean_noise[1] > 0:  # one more draw would change all bursts ever scored on
         clean_noise = uniform(bursts, settings.clean_noise, generator)
+    mixing = torch.eye(3, device=generator.device).expand(count, 3, 3)
+    if settings.mixed_share > 0:  # likewise
+        mixing = _draw_mixing(count, settings, generator)
     return Plan(
         choices=choices,
         brightness=uniform(bursts, settings.brightness_ev, generator).exp2(),
         highlight=highlights * uniform(bursts, settings.highlight, generator),
         white_balance=white_balance,
+        mixing=mixing,
         gamma=uniform(bursts, settings.gamma, generator),
         quality=uniform(bursts, settings.quality, generator).round(),
         clean_luma=uniform(bursts, settings.clean_luma, generator),
@@ -193,7 +201,7 @@ def draw_plan(count: int, frames: int, settings: BurstSettings, generator: torch
         drift=drift,
         shot=shot,
         read=read,
-        noise_known=known & ~coded,
+        noise_known=known & ~unlike,
         shift=shift,
         edge=edge,
     )
@@ -286,6 +294,20 @@ def _draw_colour(
     normal = torch.randn(len(jpeg), frames, 3, generator=generator, device=generator.device)
     drift = settings.white_balance_drift * normal * jpeg.view(-1, 1, 1)
     return balance, 1 + drift * _later(frames, generator).view(-1, 1)
+
+
+def _draw_mixing(count: int, settings: BurstSettings, generator: torch.Generator) -> Tensor:
+    """Draw what of the scene's colours each of a sensor's sees; rows sum to 1; (N, 3, 3).
+
+    As the matrices of real cameras lie: their filters overlap, green's with both others'.
+    """
+    device = generator.device
+    low = torch.tensor([[0.0, 0.15, 0.0], [0.06, 0.0, 0.08], [0.0, 0.15, 0.0]], device=device)
+    high = torch.tensor([[0.0, 0.4, 0.12], [0.22, 0.0, 0.24], [0.08, 0.35, 0.0]], device=device)
+    mixed = _chance((count, 1, 1), settings.mixed_share, generator)
+    dice = torch.rand(count, 3, 3, generator=generator, device=device)
+    others = (low + (high - low) * dice) * mixed
+    return others + torch.diag_embed(1 - others.sum(dim=2))
 
 
 def _draw_placement(

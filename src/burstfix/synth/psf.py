@@ -48,11 +48,11 @@ def matern_paths(
         Points (x, y) in units of their standard deviation; (count, steps, 2).
     """
     device = generator.device
-    time = torch.linspace(0, 1, steps, dtype=torch.float64, device=device)
+    time = torch.linspace(0, 1, steps, dtype=torch.float64)  # MPS knows none: on the CPU
     lag = math.sqrt(3) / length * (time[:, None] - time).abs()
     covariance = (1 + lag) * torch.exp(-lag)
-    ridge = 1e-9 * torch.eye(steps, dtype=torch.float64, device=device)
-    factor = torch.linalg.cholesky(covariance + ridge).float()
+    ridge = 1e-9 * torch.eye(steps, dtype=torch.float64)
+    factor = torch.linalg.cholesky(covariance + ridge).float().to(device)
     return _along_time(factor, torch.randn(count, steps, 2, generator=generator, device=device))
 
 

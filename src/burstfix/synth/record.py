@@ -16,6 +16,8 @@ def record(
     """Pass light through sensor and camera; linear light as read from the files."""
     count, frames = plan.extent.shape
     balance = plan.white_balance.view(count, 1, 3, 1, 1)
+    if settings.mixed_share > 0:
+        light = _mixed(light, plan.mixing)
     exposed = light * (plan.exposure_ev.exp2().view(count, frames, 1, 1, 1) / balance)
     bayer = sensor.mosaic(exposed.flatten(0, 1))
     bayer = sensor.add_noise(bayer, plan.shot.flatten(), plan.read.flatten(), generator)
@@ -31,7 +33,10 @@ def record(
         if choice.full_colour:
             white = sensor.add_noise(exposed[n], plan.shot[n], plan.read[n], generator)
             developed[n] = white.clamp_(-choice.pedestal, 1)
-    developed *= balance * plan.drift.view(count, frames, 3, 1, 1)
+    developed *= balance
+    if settings.mixed_share > 0:  # every channel clips first: highlights stay neutral
+        developed = _mixed(developed.clamp_max_(1), torch.linalg.inv(plan.mixing))
+    developed *= plan.drift.view(count, frames, 3, 1, 1)
     for n, choice in enumerate(plan.choices):
         if choice.correlated:
             _add_grain(developed[n], plan.read[n] + 0.18 * plan.shot[n], generator)
@@ -42,6 +47,11 @@ def record(
         elif choice.eight_bit:
             developed[n] = _round_to_srgb(developed[n])
     return developed
+
+
+def _mixed(light: Tensor, matrices: Tensor) -> Tensor:
+    """Make each colour a mixture of all three; (N, F, 3, h, w), (N, 3, 3)."""
+    return torch.einsum("nij,nfjhw->nfihw", matrices, light)
 
 
 def _add_grain(frames: Tensor, variance: Tensor, generator: torch.Generator) -> None:

@@ -45,6 +45,9 @@ def _minimise(
     stage = recipe.stage(progress)
     run.optimiser.zero_grad(set_to_none=False)
     parameters = list(run.network.parameters())
+    for parameter in parameters:  # what a batch does not use, another process' may
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
     total = torch.zeros((), device=parameters[0].device)
     shards = processes.shards(recipe.shards)
     for shard in shards:
@@ -55,7 +58,7 @@ def _minimise(
         loss = batch_loss(run, batch) / recipe.shards
         loss.backward()  # type: ignore[no-untyped-call]
         total += loss.detach()
-    gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
+    gradients = [p.grad for p in parameters if p.grad is not None]
     processes.sum([*gradients, total])
     length = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
     loss_value, norm = torch.stack([total, length]).tolist()  # the one wait for a GPU in a step
