@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -72,6 +73,31 @@ def test_compact_exif_says_again_what_was_read() -> None:
     again = Image.Exif()
     again.load(first.exif)
     assert facts_of("JPEG", again) == Facts(**(first.__dict__ | {"exif": again.tobytes()[6:]}))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize(
+    ("space", "index", "adobe"),
+    [
+        (65535, "R03", True),
+        (None, "R03", True),
+        (2, None, True),
+        (65535, None, False),
+        (65535, "R98", False),
+        (1, "R03", False),  # converted to sRGB by a program that left the index
+        (1, "R98", False),
+        (None, None, False),
+    ],
+)
+def test_exif_tells_adobe_rgb(kind: str, space: int | None, index: str | None, adobe: bool) -> None:
+    exif = full_exif()
+    if space:
+        exif.get_ifd(0x8769)[40961] = space
+    if index:
+        exif.get_ifd(0x8769)[0xA005] = {1: index}
+    facts = facts_of(kind, exif)
+    assert (facts.gamma, len(facts.chromaticities)) == ((256 / 563, 8) if adobe else (None, 0))
+    assert facts.exposure_s  # the tags beside them are read as ever
 
 
 def test_impossible_values_are_left_out() -> None:
