@@ -132,12 +132,16 @@ def test_facts_survive_json() -> None:
     assert Facts.from_json(facts.to_json()) == facts
 
 
-def test_a_gray_profile_is_not_kept_for_an_rgb_picture() -> None:
-    for space, kept in ((b"RGB ", True), (b"GRAY", False)):
+def test_profiles_of_rgb_and_gray_are_kept_and_those_of_ink_are_not() -> None:
+    for space, kept in ((b"RGB ", True), (b"GRAY", True), (b"CMYK", False)):
         profile = bytes(16) + space + bytes(108)
-        file = io.BytesIO()
-        PIXELS.save(file, "JPEG", icc_profile=profile)
-        assert bool(raster_facts(Image.open(file), file.getvalue()).icc) is kept
+        for kind in ("JPEG", "TIFF"):
+            file = io.BytesIO()
+            PIXELS.convert("L").save(file, kind, icc_profile=profile)
+            jpeg = kind == "JPEG"
+            data = file.getvalue()
+            facts = raster_facts(Image.open(file), data) if jpeg else tiff_facts(data)
+            assert facts.icc == (profile if kept else b"")
 
 
 @settings(max_examples=30, deadline=None)

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from made import MadeBurst
 from PIL import Image, ImageCms
+from test_io_icc import build, table_tag
 
 from burstfix import Options, align_frames, read_frame, restore_burst
 from burstfix.color import LINEAR, SRGB, decode, encode
@@ -120,6 +122,44 @@ def test_adobe_rgb_of_exif_goes_to_the_output_as_a_profile(tmp_path: Path) -> No
     found = icc.primaries(restored.info["icc_profile"])
     np.testing.assert_allclose(found, icc.primaries(profile_of_points(GAMMA, WIDE_POINTS)))
     assert restored.getexif().get_ifd(0x8769)[40961] == 65535
+
+
+GREY = build({b"kTRC": table_tag([461])}, b"GRAY")  # gamma 1.8
+
+
+def grey_tiff(path: Path, codes: np.ndarray) -> Path:
+    tifffile.imwrite(path, codes, photometric="minisblack", iccprofile=GREY, metadata=None)
+    return path
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_gray_picture_of_its_own_curve_comes_back_unchanged(tmp_path: Path, dtype: type) -> None:
+    codes = np.linspace(0, np.iinfo(dtype).max, 40 * 60).astype(dtype).reshape(40, 60)
+    path, output = grey_tiff(tmp_path / "in.tif", codes), tmp_path / "out.tif"
+    assert read_frame(path).curve == Curve(g=461 / 256)
+    bits = codes.dtype.itemsize * 8
+    restore_burst([path], output, Options(backend="mean", bit_depth=bits))
+    with tifffile.TiffFile(output) as file:
+        page = file.pages[0]
+        assert isinstance(page, tifffile.TiffPage)
+        np.testing.assert_array_equal(page.asarray(), codes[..., None].repeat(3, axis=2))
+        profile = page.tags[34675].value
+        assert page.tags[34665].value["ColorSpace"] == 65535
+    assert icc.looks_sound(profile)  # of RGB, as the pixels are
+    assert icc.curve_of(profile) == Curve(g=461 / 256)
+
+
+def test_gray_and_colour_of_one_burst_need_no_warning(
+    made_burst: MadeBurst, tmp_path: Path
+) -> None:
+    colour = [read_frame(path) for path in made_burst.paths[:2]]
+    codes = encode(colour[1].whole()[1], Curve(g=461 / 256)).clamp(0, 1) * 65535
+    grey = read_frame(grey_tiff(tmp_path / "grey.tif", codes.numpy().astype(np.uint16)))
+    torch.testing.assert_close(grey.whole()[1], colour[1].whole()[1], rtol=0, atol=1e-3)
+    for frames in ([colour[0], grey], [grey, colour[0]]):
+        matched, left = match_primaries(frames, 0)
+        assert matched == frames
+        assert left == []
 
 
 def in_wide_primaries(frame: Frame, path: Path) -> Path:

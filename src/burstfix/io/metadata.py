@@ -93,7 +93,7 @@ def raster_facts(picture: Any, data: bytes) -> Facts:  # noqa: ANN401 PIL must l
         **facts,
         burst_id=_burst_id(tags.get(MAKER_NOTE), data),
         exif=block.removeprefix(b"Exif\0\0") if block else compact_exif(tags),
-        icc=_rgb_profile(picture.info.get("icc_profile")),
+        icc=_own_profile(picture.info.get("icc_profile")),
         orientation=_orientation(tags),
         **_told_colour(picture),
     )
@@ -113,7 +113,7 @@ def tiff_facts(data: bytes) -> Facts:
         **_facts(tags),
         burst_id=_burst_id(tags.get(MAKER_NOTE), data),
         exif=_quietly(lambda: _exif_of(data, tags), b""),
-        icc=_rgb_profile(tags.get(PROFILE)),
+        icc=_own_profile(tags.get(PROFILE)),
         orientation=_orientation(tags),
     )
 
@@ -236,9 +236,9 @@ def _orientation(tags: Mapping[int, Any]) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else UPRIGHT
 
 
-def _rgb_profile(icc: object) -> bytes:
-    """Return an ICC profile; none where it is of gray or ink, which fits no RGB picture."""
-    return icc if isinstance(icc, bytes) and icc[16:20] == b"RGB " else b""
+def _own_profile(icc: object) -> bytes:
+    """Return an ICC profile of RGB or gray; none where it is of ink, which fits no such picture."""
+    return icc if isinstance(icc, bytes) and icc[16:20] in {b"RGB ", b"GRAY"} else b""
 
 
 def _told_colour(picture: Any) -> dict[str, Any]:  # noqa: ANN401
