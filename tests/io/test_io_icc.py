@@ -97,6 +97,11 @@ def test_linear_profile_has_a_linear_curve() -> None:
     assert curve == color.LINEAR
 
 
+def test_a_grey_profile_has_the_primaries_of_srgb() -> None:
+    grey = icc.primaries(build({b"kTRC": table_tag([461])}, b"GRAY"))
+    np.testing.assert_array_equal(grey, icc.primaries(b""))
+
+
 def test_has_primaries_tells_matrix_profiles_from_others() -> None:
     assert icc.has_primaries(icc.srgb())
     assert not icc.has_primaries(build({b"A2B0": b"mft2" + bytes(40)}))

@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -74,6 +75,31 @@ def test_compact_exif_says_again_what_was_read() -> None:
     assert facts_of("JPEG", again) == Facts(**(first.__dict__ | {"exif": again.tobytes()[6:]}))
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize(
+    ("space", "index", "adobe"),
+    [
+        (65535, "R03", True),
+        (None, "R03", True),
+        (2, None, True),
+        (65535, None, False),
+        (65535, "R98", False),
+        (1, "R03", False),  # converted to sRGB by a program that left the index
+        (1, "R98", False),
+        (None, None, False),
+    ],
+)
+def test_exif_tells_adobe_rgb(kind: str, space: int | None, index: str | None, adobe: bool) -> None:
+    exif = full_exif()
+    if space:
+        exif.get_ifd(0x8769)[40961] = space
+    if index:
+        exif.get_ifd(0x8769)[0xA005] = {1: index}
+    facts = facts_of(kind, exif)
+    assert (facts.gamma, len(facts.chromaticities)) == ((256 / 563, 8) if adobe else (None, 0))
+    assert facts.exposure_s  # the tags beside them are read as ever
+
+
 def test_impossible_values_are_left_out() -> None:
     exif = full_exif()
     inner = exif.get_ifd(0x8769)
@@ -106,12 +132,16 @@ def test_facts_survive_json() -> None:
     assert Facts.from_json(facts.to_json()) == facts
 
 
-def test_a_gray_profile_is_not_kept_for_an_rgb_picture() -> None:
-    for space, kept in ((b"RGB ", True), (b"GRAY", False)):
+def test_profiles_of_rgb_and_gray_are_kept_and_those_of_ink_are_not() -> None:
+    for space, kept in ((b"RGB ", True), (b"GRAY", True), (b"CMYK", False)):
         profile = bytes(16) + space + bytes(108)
-        file = io.BytesIO()
-        PIXELS.save(file, "JPEG", icc_profile=profile)
-        assert bool(raster_facts(Image.open(file), file.getvalue()).icc) is kept
+        for kind in ("JPEG", "TIFF"):
+            file = io.BytesIO()
+            PIXELS.convert("L").save(file, kind, icc_profile=profile)
+            jpeg = kind == "JPEG"
+            data = file.getvalue()
+            facts = raster_facts(Image.open(file), data) if jpeg else tiff_facts(data)
+            assert facts.icc == (profile if kept else b"")
 
 
 @settings(max_examples=30, deadline=None)

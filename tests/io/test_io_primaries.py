@@ -1,4 +1,4 @@
-"""Primaries: what PNG says of them, and frames of one burst that differ in them."""
+"""Primaries: what PNG and EXIF say of them, and frames of one burst that differ in them."""
 
 import io
 import struct
@@ -7,15 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from made import MadeBurst
 from PIL import Image, ImageCms
+from test_io_icc import build, table_tag
 
 from burstfix import Options, align_frames, read_frame, restore_burst
 from burstfix.color import LINEAR, SRGB, decode, encode
 from burstfix.frame import Curve, Frame
 from burstfix.io import icc
-from burstfix.io.primaries import match_primaries, profile_of_png
+from burstfix.io.primaries import match_primaries, profile_of_points
 from burstfix.restore.report import Reporter
 
 SRGB_POINTS = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
@@ -45,12 +47,12 @@ class Warnings(Reporter):
 @pytest.mark.parametrize("gamma", [None, 0.45455])
 @pytest.mark.parametrize("points", [(), SRGB_POINTS])
 def test_numbers_of_srgb_mean_srgb(gamma: float | None, points: tuple[float, ...]) -> None:
-    assert profile_of_png(gamma, points) == b""
+    assert profile_of_points(gamma, points) == b""
 
 
 @pytest.mark.parametrize("points", [(0.3,) * 8, (0.0,) * 8, (1.0, 2.0), (float("nan"),) * 8])
 def test_chromaticities_without_sense_are_ignored(points: tuple[float, ...]) -> None:
-    assert profile_of_png(None, points) == b""
+    assert profile_of_points(None, points) == b""
 
 
 def test_a_gamma_chunk_gives_the_curve(tmp_path: Path) -> None:
@@ -64,7 +66,7 @@ def test_a_gamma_chunk_gives_the_curve(tmp_path: Path) -> None:
 
 
 def test_chromaticities_give_the_colours_that_littlecms_sees() -> None:
-    profile = profile_of_png(GAMMA, WIDE_POINTS)
+    profile = profile_of_points(GAMMA, WIDE_POINTS)
     found = icc.primaries(profile)
     assert found is not None
     expected = [[0.60974, 0.20528, 0.14919], [0.31111, 0.62567, 0.06322], [0.01947, 0.06087, 0.745]]
@@ -83,12 +85,86 @@ def test_what_a_png_says_of_its_colours_goes_to_the_output(tmp_path: Path) -> No
     restored = Image.open(output)
     assert np.array_equal(np.asarray(restored), pixels)
     found = icc.primaries(restored.info["icc_profile"])
-    np.testing.assert_allclose(found, icc.primaries(profile_of_png(GAMMA, WIDE_POINTS)))
+    np.testing.assert_allclose(found, icc.primaries(profile_of_points(GAMMA, WIDE_POINTS)))
+
+
+def adobe_jpeg(path: Path, pixels: np.ndarray, **more: object) -> Path:
+    """Write a JPEG as cameras do that are set to Adobe RGB: EXIF tells it, and no profile."""
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[40961] = 65535  # uncalibrated
+    exif.get_ifd(0x8769)[0xA005] = {1: "R03"}
+    Image.fromarray(pixels).save(path, exif=exif, quality=95, subsampling=0, **more)
+    return path
+
+
+def test_adobe_rgb_that_exif_alone_tells_gives_curve_and_primaries(tmp_path: Path) -> None:
+    codes = np.arange(256, dtype=np.uint8).reshape(16, 16).repeat(3).reshape(16, 16, 3)
+    frame = read_frame(adobe_jpeg(tmp_path / "adobe.jpg", codes))
+    assert frame.curve == Curve(g=563 / 256)
+    found = icc.primaries(frame.metadata.icc)
+    np.testing.assert_allclose(found, icc.primaries(profile_of_points(GAMMA, WIDE_POINTS)))
+    light = torch.from_numpy(np.asarray(Image.open(tmp_path / "adobe.jpg"))[..., 1] / 255) ** 2.2
+    torch.testing.assert_close(frame.whole()[1], light.float(), rtol=0, atol=1e-3)
+
+
+def test_a_profile_outranks_what_exif_tells(tmp_path: Path) -> None:
+    pixels = np.full((16, 16, 3), 90, np.uint8)
+    path = adobe_jpeg(tmp_path / "a.jpg", pixels, icc_profile=icc.srgb())
+    assert read_frame(path).metadata.icc == icc.srgb()
+
+
+def test_adobe_rgb_of_exif_goes_to_the_output_as_a_profile(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    path, output = adobe_jpeg(tmp_path / "in.jpg", pixels), tmp_path / "out.png"
+    restore_burst([path], output, Options(backend="mean", bit_depth=8))
+    restored = Image.open(output)
+    assert np.array_equal(np.asarray(restored), np.asarray(Image.open(path)))
+    found = icc.primaries(restored.info["icc_profile"])
+    np.testing.assert_allclose(found, icc.primaries(profile_of_points(GAMMA, WIDE_POINTS)))
+    assert restored.getexif().get_ifd(0x8769)[40961] == 65535
+
+
+GREY = build({b"kTRC": table_tag([461])}, b"GRAY")  # gamma 1.8
+
+
+def grey_tiff(path: Path, codes: np.ndarray) -> Path:
+    tifffile.imwrite(path, codes, photometric="minisblack", iccprofile=GREY, metadata=None)
+    return path
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_gray_picture_of_its_own_curve_comes_back_unchanged(tmp_path: Path, dtype: type) -> None:
+    codes = np.linspace(0, np.iinfo(dtype).max, 40 * 60).astype(dtype).reshape(40, 60)
+    path, output = grey_tiff(tmp_path / "in.tif", codes), tmp_path / "out.tif"
+    assert read_frame(path).curve == Curve(g=461 / 256)
+    bits = codes.dtype.itemsize * 8
+    restore_burst([path], output, Options(backend="mean", bit_depth=bits))
+    with tifffile.TiffFile(output) as file:
+        page = file.pages[0]
+        assert isinstance(page, tifffile.TiffPage)
+        np.testing.assert_array_equal(page.asarray(), codes[..., None].repeat(3, axis=2))
+        profile = page.tags[34675].value
+        assert page.tags[34665].value["ColorSpace"] == 65535
+    assert icc.looks_sound(profile)  # of RGB, as the pixels are
+    assert icc.curve_of(profile) == Curve(g=461 / 256)
+
+
+def test_gray_and_colour_of_one_burst_need_no_warning(
+    made_burst: MadeBurst, tmp_path: Path
+) -> None:
+    colour = [read_frame(path) for path in made_burst.paths[:2]]
+    codes = encode(colour[1].whole()[1], Curve(g=461 / 256)).clamp(0, 1) * 65535
+    grey = read_frame(grey_tiff(tmp_path / "grey.tif", codes.numpy().astype(np.uint16)))
+    torch.testing.assert_close(grey.whole()[1], colour[1].whole()[1], rtol=0, atol=1e-3)
+    for frames in ([colour[0], grey], [grey, colour[0]]):
+        matched, left = match_primaries(frames, 0)
+        assert matched == frames
+        assert left == []
 
 
 def in_wide_primaries(frame: Frame, path: Path) -> Path:
     """Write a frame's light as a PNG of other primaries and another curve."""
-    wide, own = icc.primaries(profile_of_png(GAMMA, WIDE_POINTS)), icc.primaries(b"")
+    wide, own = icc.primaries(profile_of_points(GAMMA, WIDE_POINTS)), icc.primaries(b"")
     assert wide is not None
     assert own is not None
     light = torch.from_numpy(np.linalg.solve(wide, own)).float() @ frame.whole().flatten(1)

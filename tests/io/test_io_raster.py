@@ -239,6 +239,63 @@ def test_twelve_bits_of_jpeg_2000_fill_the_range() -> None:
     np.testing.assert_array_equal(read(bytes(data)), expected)
 
 
+AVIF_WHOLE = (cv2.IMWRITE_AVIF_QUALITY, 100)  # without loss
+HAS_AVIF = pytest.mark.skipif(not cv2.haveImageWriter("a.avif"), reason="OpenCV without AVIF")
+
+
+def deep_avif(codes: Codes, depth: int) -> bytes:
+    ordered = codes[..., (2, 1, 0, 3)[: codes.shape[2]]] if codes.ndim == 3 else codes
+    options = (*AVIF_WHOLE, cv2.IMWRITE_AVIF_DEPTH, depth)
+    return cv2.imencode(".avif", ordered, options)[1].tobytes()
+
+
+def turned_avif(data: bytes, quarter_turns: int) -> bytes:
+    """Put a rotation, as phones write it, where the file names its colour space."""
+    place = data.find(b"colr") - 4
+    rotation = b"\0\0\0\x09irot" + bytes([quarter_turns]) + b"\0\0\0\x0aabcd\0\0"
+    turned = data[:place] + rotation + data[place + 19 :]
+    assert turned.count(b"\x83\x04") == 1
+    return turned.replace(b"\x83\x04", b"\x83\x84")  # a reader must know the fourth property
+
+
+@HAS_AVIF
+@pytest.mark.parametrize("depth", [10, 12])
+def test_ten_and_twelve_bits_of_avif_fill_the_range(depth: int) -> None:
+    most = 2**depth - 1
+    deep = (RGB16 >> (16 - depth)).astype(np.uint16)
+    opaque = np.dstack([deep, np.full_like(deep[..., :1], most)])
+    for codes, colours in ((deep, deep), (opaque, deep), (deep[..., 0], deep[..., :1])):
+        found = read(deep_avif(codes, depth))
+        assert found.dtype == np.uint16
+        expected = np.broadcast_to(np.rint(colours * (65535 / most)), found.shape)
+        np.testing.assert_array_equal(found, expected)
+
+
+@HAS_AVIF
+@pytest.mark.parametrize(("quarter_turns", "orientation"), [(1, 8), (2, 3), (3, 6)])
+def test_a_rotation_of_avif_is_applied_once(quarter_turns: int, orientation: int) -> None:
+    deep = (RGB16 >> 6).astype(np.uint16)
+    data = turned_avif(deep_avif(deep, 10), quarter_turns)
+    expected = TURNS[orientation](np.rint(deep * (65535 / 1023)))
+    np.testing.assert_array_equal(read(data), expected)
+    assert probe_raster(data, "made", "AVIF").size == expected.shape[:2]
+
+
+@HAS_AVIF
+def test_transparent_parts_of_a_deep_avif_are_refused() -> None:
+    clear = np.full((37, 53, 4), 1023, np.uint16)
+    clear[3, 3, 3] = 7
+    with pytest.raises(InputError, match="transparent"):
+        read(deep_avif(clear, 10))
+
+
+@HAS_AVIF
+def test_a_deep_avif_is_read_in_8_bits_where_opencv_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = deep_avif((RGB16 >> 6).astype(np.uint16), 10)
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: None)
+    np.testing.assert_array_equal(read(data), decoded_by_pil(data))
+
+
 @pytest.mark.parametrize("head", [b"P3\n2 1\n255\n1 2 3 4 5 6", b"P5\n2 1\n4095\n\0\1\0\2"])
 def test_pnm_of_other_kinds_is_refused_rather_than_read_dark(head: bytes) -> None:
     with pytest.raises(InputError, match=r"binary|greatest value"):

@@ -1,6 +1,7 @@
 import io
 import struct
 import warnings
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -241,6 +242,20 @@ def test_a_damaged_profile_warns_and_the_picture_is_written(tmp_path: Path) -> N
     (warning,) = save(canvas, tmp_path / "a.png", metadata=broken, provenance=PROVENANCE)
     assert "profile" in warning
     np.testing.assert_array_equal(read(tmp_path / "a.png"), canvas.array)
+
+
+def test_uncalibrated_colours_without_a_profile_warn(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[40961] = 65535
+    told = Metadata(exif=exif.tobytes()[6:])
+    raw = color.NEUTRAL  # developed to sRGB, whatever the camera was set to
+    for curve, profile, warns in ((color.SRGB, b"", 1), (raw, b"", 0), (color.SRGB, icc.srgb(), 0)):
+        metadata = replace(told, icc=profile)
+        canvas = canvas_of(torch.rand(3, 5, 5), format_for(Path("a.png")), curve)
+        path = tmp_path / "a.png"
+        found = save(canvas, path, metadata=metadata, provenance=PROVENANCE, replace=True)
+        assert len(found) == warns
+        assert all("sRGB is assumed" in warning for warning in found)
 
 
 def test_a_grey_profile_becomes_one_of_the_same_curve(tmp_path: Path) -> None:

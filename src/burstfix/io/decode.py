@@ -19,7 +19,7 @@ from burstfix.io.belong import check_same_kind
 from burstfix.io.icc import curve_of
 from burstfix.io.metadata import Facts
 from burstfix.io.pool import Pool, Worker
-from burstfix.io.primaries import profile_of_png
+from burstfix.io.primaries import profile_of_points
 from burstfix.io.store import Spill, StoredCodes
 
 __all__ = [
@@ -290,7 +290,7 @@ def _metadata(header: wire.Header) -> Metadata:
         burst_id=facts.burst_id,
         noise=(facts.noise[0], facts.noise[1]) if facts.noise else None,
         exif=facts.exif,
-        icc=facts.icc or profile_of_png(facts.gamma, facts.chromaticities),
+        icc=facts.icc or profile_of_points(facts.gamma, facts.chromaticities),
     )
 
 

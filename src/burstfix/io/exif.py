@@ -68,6 +68,12 @@ def exif_directory(
     return Directory(top, children)
 
 
+def is_uncalibrated(metadata: Metadata) -> bool:
+    """Tell whether the reference's EXIF says that its colours are others than sRGB's."""
+    shot = ifd.read_directory(metadata.exif).children.get(ifd.EXIF, Directory())
+    return shot.fields.get(_COLOR_SPACE) == ifd.short(_UNCALIBRATED)
+
+
 def xmp_packet(provenance: Provenance) -> bytes:
     """Return an XMP packet that tells how the picture came about; UTF-8.
 

@@ -100,12 +100,12 @@ def primaries(profile: bytes) -> Columns | None:
     """Return XYZ under D50 of R, G and B, in the columns; (3, 3).
 
     Args:
-        profile: an RGB profile; empty is sRGB.
+        profile: an RGB profile; empty is sRGB, and so is a grey one, whose pictures have no colour.
 
     Returns:
         None where the profile maps colours by tables alone, or is damaged.
     """
-    tags = _tags(profile or srgb())
+    tags = _tags(srgb() if not profile or is_grey(profile) else profile)
     columns = [_xyz(tags.get(name, b"")) for name in _SRGB_COLUMNS]
     known = [column for column in columns if column is not None]
     return np.array(known).T if len(known) == len(columns) else None

@@ -18,6 +18,8 @@ _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # stuffing and restarts
 _JPEG_SCAN, _JPEG_END = 0xDA, 0xD9
 _CODESTREAM, _JPEG2000_END = b"\xff\x4f\xff\x51", b"\xff\xd9"
 _DEPTH_OFFSET = 42  # of the first component's depth, from the codestream's start
+_AV1_SETTINGS = re.compile(rb"av1C\x81.(.)", re.DOTALL)  # marker and version, profile, flags
+_AV1_DEPTHS = {0x40: 10, 0x60: 12}  # by the flags "high bit depth" and "twelve bit"
 _PNM_GAP = rb"(?:\s+(?:#[^\n]*\n\s*)*)"
 _PNM_HEADER = re.compile(rb"P[56]" + (_PNM_GAP + rb"\d+") * 2 + _PNM_GAP + rb"(\d+)\s")
 _PNG_CHUNKS = 8  # offset of the first one
@@ -107,6 +109,12 @@ def jpeg2000_depth(data: bytes) -> int:
     place = start + _DEPTH_OFFSET
     signed = start < 0 or place >= len(data) or data[place] & 0x80
     return 0 if signed else data[place] + 1
+
+
+def avif_depth(data: bytes) -> int:
+    """Return the bits of a sample of an AVIF file: 8, 10 or 12; 0 where it does not tell."""
+    found = _AV1_SETTINGS.search(data)
+    return _AV1_DEPTHS.get(found[1][0] & 0x60, 8) if found else 0
 
 
 def tiff_fault(data: bytes) -> str | None:

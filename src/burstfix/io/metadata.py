@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from statistics import fmean
 from typing import Any, TypeVar
 
-from burstfix.io.ifd import GPS, Directory, read_directory, write_structure
+from burstfix.io.ifd import GPS, INTEROP, Directory, read_directory, write_structure
 
 T = TypeVar("T")
 
@@ -22,6 +22,7 @@ MAKE, MODEL, ORIENTATION, DATE, PROFILE, EXIF_IFD = 271, 272, 274, 306, 34675, 3
 EXPOSURE, APERTURE, ISO, DATE_TAKEN = 33434, 33437, 34855, 36867
 FOCAL_LENGTH, MAKER_NOTE, SUBSECONDS, SUBSECONDS_TAKEN, LENS = 37386, 37500, 37520, 37521, 42036
 NOISE_PROFILE, DOUBLE = 51041, 12
+COLOR_SPACE, INTEROP_INDEX = 40961, 1
 # Description, make, model, resolution and its unit, date, artist, computer, rating (2),
 # copyright, and Windows' title, comment, author, keywords and subject. The rest of a first
 # directory describes how the file's own pixels are stored.
@@ -29,6 +30,12 @@ DESCRIBING = frozenset(
     {270, 271, 272, 282, 283, 296, 306, 315, 316, 18246, 18249, 33432, *range(40091, 40096)}
 )
 UPRIGHT = 1  # EXIF orientation of a picture that needs no turning
+
+_SRGB, _ADOBE = 1, 2  # of EXIF's ColorSpace; the second is no standard, but some cameras write it
+_ADOBE_FILE = "R03"  # interoperability index of DCF's optional files, which are Adobe RGB
+# Of Adobe RGB (1998): gamma, then x and y of white, red, green, blue, as PNG's chunks say it
+_ADOBE_GAMMA = 256 / 563
+_ADOBE_POINTS = (0.3127, 0.329, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06)
 
 _BURST_IN_XMP = re.compile(rb'GCamera:BurstID(?:="|>)([^"<]{1,128})')
 _BURST_IN_APPLE = re.compile(rb"\x00\x0b\x00\x02(.{4})(.{4})", re.DOTALL)  # tag 11, ASCII
@@ -40,8 +47,9 @@ class Facts:
     """The fields of `frame.Metadata`, and what decoding needs.
 
     `taken` is ISO 8601. `gamma` and `chromaticities` are PNG's gAMA and cHRM, where no profile
-    and no sRGB chunk stands beside them. `noise` is DNG's NoiseProfile, averaged over colours:
-    shot and read variance of the sensor's light, where saturation is 1.
+    and no sRGB chunk stands beside them; where EXIF alone tells that a picture is Adobe RGB, they
+    are that space's. `noise` is DNG's NoiseProfile, averaged over colours: shot and read variance
+    of the sensor's light, where saturation is 1.
     """
 
     exposure_s: float | None = None
@@ -85,9 +93,9 @@ def raster_facts(picture: Any, data: bytes) -> Facts:  # noqa: ANN401 PIL must l
         **facts,
         burst_id=_burst_id(tags.get(MAKER_NOTE), data),
         exif=block.removeprefix(b"Exif\0\0") if block else compact_exif(tags),
-        icc=_rgb_profile(picture.info.get("icc_profile")),
+        icc=_own_profile(picture.info.get("icc_profile")),
         orientation=_orientation(tags),
-        **_png_colour(picture.info),
+        **_told_colour(picture),
     )
 
 
@@ -105,7 +113,7 @@ def tiff_facts(data: bytes) -> Facts:
         **_facts(tags),
         burst_id=_burst_id(tags.get(MAKER_NOTE), data),
         exif=_quietly(lambda: _exif_of(data, tags), b""),
-        icc=_rgb_profile(tags.get(PROFILE)),
+        icc=_own_profile(tags.get(PROFILE)),
         orientation=_orientation(tags),
     )
 
@@ -228,19 +236,32 @@ def _orientation(tags: Mapping[int, Any]) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else UPRIGHT
 
 
-def _rgb_profile(icc: object) -> bytes:
-    """Return an ICC profile; none where it is of gray or ink, which fits no RGB picture."""
-    return icc if isinstance(icc, bytes) and icc[16:20] == b"RGB " else b""
+def _own_profile(icc: object) -> bytes:
+    """Return an ICC profile of RGB or gray; none where it is of ink, which fits no such picture."""
+    return icc if isinstance(icc, bytes) and icc[16:20] in {b"RGB ", b"GRAY"} else b""
 
 
-def _png_colour(info: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what PNG's gAMA and cHRM say; other formats have none, and a profile outranks them."""
+def _told_colour(picture: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return what PNG's gAMA and cHRM say, or EXIF; a profile outranks them all."""
+    info = picture.info
     if info.get("icc_profile") or "srgb" in info:
         return {}
-    return {
-        "gamma": _positive(info.get("gamma")),
-        "chromaticities": tuple(info.get("chromaticity", ())),
-    }
+    if "gamma" in info or "chromaticity" in info:
+        return {
+            "gamma": _positive(info.get("gamma")),
+            "chromaticities": tuple(info.get("chromaticity", ())),
+        }
+    own_word = picture.format == "AVIF"  # its container names the colours
+    if own_word or not _quietly(lambda: _is_adobe_rgb(picture.getexif()), False):
+        return {}
+    return {"gamma": _ADOBE_GAMMA, "chromaticities": _ADOBE_POINTS}
+
+
+def _is_adobe_rgb(block: Any) -> bool:  # noqa: ANN401
+    """Tell whether EXIF says so: cameras write "uncalibrated" and DCF's index, not a profile."""
+    space = block.get_ifd(EXIF_IFD).get(COLOR_SPACE)
+    index = _text(block.get_ifd(INTEROP).get(INTEROP_INDEX))
+    return space == _ADOBE or (space != _SRGB and index == _ADOBE_FILE)
 
 
 def _nothing() -> dict[int, Any]:

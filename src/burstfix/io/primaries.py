@@ -1,4 +1,4 @@
-"""Colours of the primaries: profiles of what PNG says of them, and frames brought to one set."""
+"""Colours of the primaries: profiles of what files say of them, and frames brought to one set."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,15 +25,15 @@ _MOST_XYZ = 4  # of a primary; no real one comes near, and a profile holds up to
 _SAME_GAMMA, _SAME_POINT, _SAME_MATRIX = 1e-3, 2e-3, 2e-3
 
 
-def profile_of_png(gamma: float | None, chromaticities: Sequence[float]) -> bytes:
-    """Build the profile that PNG's gAMA and cHRM chunks describe.
+def profile_of_points(gamma: float | None, chromaticities: Sequence[float]) -> bytes:
+    """Build the profile that a gamma and chromaticities describe, as PNG's gAMA and cHRM hold them.
 
     Programs that mean sRGB write its numbers there, whose power only comes near its curve: then,
-    and where the chunks make no sense, there is no profile.
+    and where the numbers make no sense, there is no profile.
 
     Args:
-        gamma: exponent from light to code; None where there is no gAMA.
-        chromaticities: x and y of white, red, green and blue; empty where there is no cHRM.
+        gamma: exponent from light to code; None is unknown.
+        chromaticities: x and y of white, red, green and blue; empty is unknown.
     """
     known_gamma = gamma is not None and 0.1 <= gamma <= 10
     as_srgb = not known_gamma or abs((gamma or 0) - _SRGB_GAMMA) < _SAME_GAMMA

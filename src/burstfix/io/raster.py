@@ -17,6 +17,7 @@ from burstfix.io.decoded import Codes, Decoded, check_size, damaged
 from burstfix.io.intact import (
     TIFF_MAGIC,
     TiffImage,
+    avif_depth,
     jpeg2000_depth,
     jpeg2000_fault,
     jpeg_fault,
@@ -121,7 +122,7 @@ def read_raster(data: bytes, name: str, kind: str) -> Decoded:
     fault = check(data) if check else None
     if fault:
         raise damaged(name, fault)
-    decode = {"TIFF": _read_tiff, "AVIF": _read_by_pil, "JPEG 2000": _read_jpeg2000}.get(
+    decode = {"TIFF": _read_tiff, "AVIF": _read_avif, "JPEG 2000": _read_jpeg2000}.get(
         kind, _read_by_opencv
     )
     codes, orientation = decode(data, name), seen.facts.orientation
@@ -135,24 +136,44 @@ def _read_by_opencv(data: bytes, name: str) -> Codes:
     decoded = cv2.imdecode(buffer, _RGB if plain else _AS_STORED)
     if decoded is None:
         raise damaged(name, "is damaged: it cannot be decoded")
-    if plain:
-        return decoded
+    return decoded if plain else _opaque_rgb(_from_bgr(decoded), name)
+
+
+def _from_bgr(decoded: Codes) -> Codes:
+    """Return what OpenCV decoded in the order RGB, before alpha; gray as it is."""
     order = {3: (2, 1, 0), 4: (2, 1, 0, 3)}.get(decoded.shape[2] if decoded.ndim == 3 else 1)
-    return _opaque_rgb(decoded[..., order] if order else decoded, name)
+    return decoded[..., order] if order else decoded
+
+
+def _read_avif(data: bytes, name: str) -> Codes:
+    """Decode; 10 and 12 bits by OpenCV, where it knows AVIF: Pillow cuts them to 8."""
+    depth = avif_depth(data)
+    if depth > 8:
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), _AS_STORED)
+        if decoded is not None and decoded.dtype == np.uint16:
+            return _opaque_rgb(_stretch(_from_bgr(decoded), depth), name)
+    return _read_by_pil(data, name)
 
 
 def _read_jpeg2000(data: bytes, name: str) -> Codes:
-    """Decode, and stretch depths that are no whole number of bytes: OpenCV leaves them dark."""
+    """Decode depths of 8 to 16 bits."""
     depth = jpeg2000_depth(data)
     if not 8 <= depth <= 16:
         raise InputError(
             f"{name} is a JPEG 2000 file of {depth} bits.", "Convert it to 8 or 16 bits."
         )
     codes = _read_by_opencv(data, name)
-    if depth in {8, 16}:
-        return codes
-    stretched: Codes = np.rint(codes * (65535 / (2**depth - 1))).astype(np.uint16)
-    return stretched
+    return codes if depth in {8, 16} else _stretch(codes, depth)
+
+
+def _stretch(codes: Codes, depth: int) -> Codes:
+    """Bring codes of no whole number of bytes to 16 bits: OpenCV leaves them dark."""
+    most = 2**depth - 1
+    wide = codes.astype(np.uint32)  # half the memory of floats that would round as well
+    wide *= 2 * 65535
+    wide += most
+    wide //= 2 * most
+    return wide.astype(np.uint16)
 
 
 def _read_by_pil(data: bytes, name: str) -> Codes:

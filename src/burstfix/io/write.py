@@ -18,7 +18,13 @@ from burstfix.frame import Box, Curve, Metadata, Size
 from burstfix.io import icc
 from burstfix.io.atomic import OnExists, replacing, resolve_output
 from burstfix.io.coder import Coder
-from burstfix.io.exif import Provenance, exif_directory, exif_for_output, xmp_packet
+from burstfix.io.exif import (
+    Provenance,
+    exif_directory,
+    exif_for_output,
+    is_uncalibrated,
+    xmp_packet,
+)
 from burstfix.io.ifd import Directory
 from burstfix.io.png import png_chunks
 from burstfix.io.tiff import write_tiff
@@ -276,6 +282,11 @@ def _profile(canvas: Canvas, metadata: Metadata) -> tuple[bytes, list[str]]:
             warnings.append("The reference's profile has no primaries; sRGB's are assumed.")
         return icc.linear(given), warnings
     if not given:  # also raw files, whose curve is a rendering and not the coding
+        if canvas.curve == color.SRGB and is_uncalibrated(metadata):
+            warnings.append(
+                "The reference's EXIF says that its colours are not sRGB's; since it has no "
+                "profile, sRGB is assumed."
+            )
         return icc.srgb(), warnings
     return (given if sound else icc.of_curve(canvas.curve)), warnings
 
