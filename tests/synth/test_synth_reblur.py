@@ -1,5 +1,6 @@
 """Frames blurred again by their flow are what the camera saw."""
 
+from dataclasses import replace
 from typing import get_args
 
 import cv2
@@ -97,7 +98,9 @@ def test_true_flow_makes_the_true_blur(model: BlurModel, layers: bool) -> None:
     sequence = filmed(layers=layers)
     here, later, earlier = 16, 32, 0  # a frame is exposed for half of its interval
     truth = sequence.average(range(8, 25))
-    sharp = sequence.frame(here)
+    rest = torch.zeros_like(sequence.path)  # sharp frames lie at their blur's centroid
+    rest[:, here] = sequence.path[:, here] - sequence.path[:, 8:25].mean(dim=1)
+    sharp = replace(sequence, rest=rest).frame(here)
     flows = [sequence.flow(other, here).permute(0, 3, 1, 2) for other in (later, earlier)]
     three = reblur(sharp, *flows, exposure_cycle=0.5, model=model)
     two = reblur(sharp, flows[0], exposure_cycle=0.5, model=model)
@@ -105,6 +108,6 @@ def test_true_flow_makes_the_true_blur(model: BlurModel, layers: bool) -> None:
     plain, by_three, by_two = (
         float(psnr(picture[inner], truth[inner]).mean()) for picture in (sharp, three, two)
     )
-    assert by_three > (30 if layers else 34)
+    assert by_three > (32 if layers else 37)
     assert by_three > plain + 6
     assert by_three > by_two

@@ -66,7 +66,8 @@ def filmed(seed: int, exposed: int, count: int = 4) -> tuple[Triples, Tensor]:
     """Film scenes, frames 16 moments apart, each exposed over so many to both sides.
 
     Returns:
-        Triples of the blurred frame and the sharp one; and the sharp frames in the middle.
+        Triples of the blurred frame and the sharp one, which lies where the blur's centroid does;
+        and the sharp frames in the middle.
     """
     generator = torch.Generator().manual_seed(seed)
     side = SIDE + 2 * MARGIN
@@ -76,17 +77,20 @@ def filmed(seed: int, exposed: int, count: int = 4) -> tuple[Triples, Tensor]:
         scenes,
         scenes.flip(0),
         times=torch.arange(-24, 25.0),
-        frames_per_s=torch.full((count,), 2400.0),
+        frames_per_s=torch.full((count,), 4800.0),
         exposed=range(16, 33),
         extent=torch.full((count,), 7.0),
         margin=MARGIN,
         settings=FilmSettings(depth_share=0, moving_share=0),
         generator=generator,
     )
-    frames = []
+    frames, path = [], sequence.path
     for middle in (8, 24, 40):
-        blurred = sequence.average(range(middle - exposed, middle + exposed + 1))
-        frames.append(torch.stack([blurred, sequence.frame(middle)], dim=1))
+        moments = range(middle - exposed, middle + exposed + 1)
+        rest = torch.zeros_like(path)
+        rest[:, middle] = path[:, middle] - path[:, list(moments)].mean(dim=1)
+        sharp = replace(sequence, rest=rest).frame(middle)
+        frames.append(torch.stack([sequence.average(moments), sharp], dim=1))
     bursts = torch.stack(frames, dim=1)
     seen = torch.ones(count, 3, 2, 1, SIDE, SIDE)
     return Triples(bursts, seen, plain_descriptor(2)), bursts[:, 1, 1]
@@ -190,7 +194,7 @@ def test_flow_of_whole_frames_serves_and_nothing_is_learned_where_it_is_not_sure
         for flow, mask in ((flows, sure), (wrong, sure), (wrong, known))
     )
     torch.testing.assert_close(given, found)
-    assert bool((fooled > 1.5 * spared).all())
+    assert fooled.median() > 1.5 * spared.median()
     again = replace(triples, flows=wrong * 3, sure=known)
     tuner = Tuner(Oracle(), settings(model="warp"), None, supervision, 0.5)
     light = again.bursts.clone().requires_grad_()

@@ -69,6 +69,10 @@ def reblur(
 ) -> Tensor:
     """Blur a frame as its camera did.
 
+    Where in its blur a sharp frame lies nobody can tell: networks learn to put it at the centroid,
+    so the blur is centred there. The paper's begins at the frame's middle moment, which in shaken
+    films lies pixels beside it.
+
     Args:
         sharp: the frame in linear light; (N, 3, H, W).
         later: flow from the next frame back to this one, (x, y) [px]; (N, 2, H, W).
@@ -83,9 +87,10 @@ def reblur(
     """
     before = -later if earlier is None else earlier
     segments = exposure_cycle * later, exposure_cycle * before
+    centroid = (segments[0] + segments[1]) / 4  # of both together, each evenly passed
     if model == "warp":
-        return _warp_and_average(sharp, segments)
-    return _convolve(sharp, segments)
+        return _warp_and_average(sharp, segments, centroid)
+    return _convolve(_moved(sharp, -centroid), segments)
 
 
 @cache
@@ -159,7 +164,15 @@ def _convolve_row(padded: Tensor, later: Tensor, earlier: Tensor, y: int, reach:
     return total
 
 
-def _warp_and_average(sharp: Tensor, segments: tuple[Tensor, Tensor]) -> Tensor:
+def _moved(sharp: Tensor, way: Tensor) -> Tensor:
+    """Return what stands at p + way(p); (N, 3, H, W), (N, 2, H, W)."""
+    if not way.detach().any():
+        return sharp
+    grid = pixel_grid(sharp.shape[-2:], device=sharp.device, dtype=sharp.dtype)
+    return sample(sharp, grid + way.permute(0, 2, 3, 1))
+
+
+def _warp_and_average(sharp: Tensor, segments: tuple[Tensor, Tensor], centroid: Tensor) -> Tensor:
     """Average the frame moved along both segments (section 4.4), a step for each pixel of them.
 
     The paper moves the frame to its neighbours and averages; steps between keep long segments from
@@ -167,6 +180,7 @@ def _warp_and_average(sharp: Tensor, segments: tuple[Tensor, Tensor]) -> Tensor:
     """
     height, width = sharp.shape[-2:]
     grid = pixel_grid((height, width), device=sharp.device, dtype=sharp.dtype)
+    grid = grid - centroid.permute(0, 2, 3, 1)
     total = torch.zeros_like(sharp)
     for segment in segments:
         way = segment.permute(0, 2, 3, 1)
