@@ -21,7 +21,7 @@ def placed(
     arguments: list[Path], output: Path, ending: str | None = None
 ) -> tuple[list[str], list[Path]]:
     """Return the photographs' names and their outputs."""
-    photographs, _ = find_photographs(arguments, output)
+    photographs = find_photographs(arguments, output)
     outputs = place(photographs, output, ending, "png", "set")
     check_outputs(photographs, outputs, Options())
     return [photograph.path.name for photograph in photographs], outputs

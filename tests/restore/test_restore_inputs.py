@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from burstfix.errors import InputError, UsageError
+from burstfix.io.exif import xmp_packet
 from burstfix.restore.inputs import (
     BurstFiles,
     fill_name,
@@ -13,6 +14,23 @@ from burstfix.restore.inputs import (
     name_outputs,
     natural_key,
 )
+from burstfix.restore.report import Reporter
+
+RESULT = xmp_packet({"version": "1", "command": "burst"})
+
+
+class Told(Reporter):
+    """Keeps what is told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.warnings: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
 
 
 def touch(folder: Path, *names: str) -> list[Path]:
@@ -35,7 +53,7 @@ def test_nine_comes_before_ten() -> None:
 def test_files_are_one_burst_and_each_folder_is_another(tmp_path: Path) -> None:
     loose = touch(tmp_path, "a.jpg", "b.jpg")
     touch(tmp_path / "night", "2.png", "10.png", "notes.txt", ".hidden.png")
-    bursts, _ = find_bursts([*loose, tmp_path / "night"])
+    bursts = find_bursts([*loose, tmp_path / "night"])
     assert [burst.files for burst in bursts] == [
         tuple(loose),
         (tmp_path / "night" / "2.png", tmp_path / "night" / "10.png"),
@@ -44,17 +62,18 @@ def test_files_are_one_burst_and_each_folder_is_another(tmp_path: Path) -> None:
 
 def test_globs_are_expanded_and_brackets_are_literal_where_the_file_exists(tmp_path: Path) -> None:
     touch(tmp_path, "a[1].jpg", "a1.jpg", "b.jpg")
-    (burst,), _ = find_bursts([str(tmp_path / "a[1].jpg")])
+    (burst,) = find_bursts([str(tmp_path / "a[1].jpg")])
     assert burst.files == (tmp_path / "a[1].jpg",)
-    (burst,), _ = find_bursts([str(tmp_path / "*.jpg")])
+    (burst,) = find_bursts([str(tmp_path / "*.jpg")])
     assert len(burst.files) == 3
 
 
 def test_a_raw_file_stands_for_the_jpeg_beside_it(tmp_path: Path) -> None:
     touch(tmp_path, "1.dng", "1.jpg", "2.DNG", "2.jpg")
-    (burst,), notes = find_bursts([tmp_path])
+    told = Told()
+    (burst,) = find_bursts([tmp_path], told)
     assert [path.name for path in burst.files] == ["1.dng", "2.DNG"]
-    assert "2 pictures" in notes[0]
+    assert "2 pictures" in told.notes[0]
 
 
 def test_nothing_found_is_an_input_error_that_names_it(tmp_path: Path) -> None:
@@ -67,6 +86,42 @@ def test_the_same_frame_twice_is_refused(tmp_path: Path) -> None:
     (path,) = touch(tmp_path, "a.jpg")
     with pytest.raises(UsageError, match="2 times"):
         find_bursts([path, tmp_path / "." / "a.jpg"])
+
+
+def test_a_folders_earlier_results_are_no_frames_unless_they_are_named(tmp_path: Path) -> None:
+    touch(tmp_path, "1.jpg", "2.jpg")
+    (tmp_path / "mean.png").write_bytes(RESULT)
+    told = Told()
+    (burst,) = find_bursts([tmp_path], told, output=tmp_path / "fba.png")
+    assert [path.name for path in burst.files] == ["1.jpg", "2.jpg"]
+    assert "pictures that burstfix restored are left out (1)" in told.notes[0]
+    (named,) = find_bursts([tmp_path / "*.*"], output=tmp_path / "fba.png")
+    assert [path.name for path in named.files] == ["1.jpg", "2.jpg", "mean.png"]
+    (film,) = find_bursts([tmp_path])
+    assert len(film.files) == 3
+
+
+def test_a_folder_of_results_is_no_burst(tmp_path: Path) -> None:
+    touch(tmp_path / "a", "1.jpg", "2.jpg")
+    touch(tmp_path / "old")
+    (tmp_path / "old" / "a.png").write_bytes(RESULT)
+    told = Told()
+    (burst,) = find_bursts([tmp_path / "*/"], told, output=tmp_path / "new")
+    assert burst.folder == tmp_path / "a"
+    assert f"{tmp_path / 'old'} is left out" in told.warnings[0]
+    with pytest.raises(InputError, match="no picture but those that burstfix restored"):
+        find_bursts([tmp_path / "old"], output=tmp_path / "new")
+
+
+@pytest.mark.parametrize("output", ["restored", "restored/{stem}-{n}.png"])
+def test_where_results_go_is_no_burst_beside_others(tmp_path: Path, output: str) -> None:
+    touch(tmp_path / "a", "1.jpg", "2.jpg")
+    touch(tmp_path / "restored", "a.png")  # its labels were left out
+    told = Told()
+    (burst,) = find_bursts([tmp_path / "*/"], told, output=tmp_path / output)
+    assert burst.folder == tmp_path / "a"
+    assert f"{tmp_path / 'restored'} is left out" in told.warnings[0]
+    assert len(find_bursts([tmp_path / "a"], output=tmp_path / "a")) == 1
 
 
 def test_names_are_filled_from_the_burst() -> None:

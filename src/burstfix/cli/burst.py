@@ -89,9 +89,7 @@ def burst(
         opt.Computing(device, precision, tile, memory),
     )
     options = dataclasses.replace(options, check=check)
-    bursts, notes = find_bursts(frames)
-    for note in notes:
-        terminal.note(note)
+    bursts = find_bursts(frames, terminal, output=output)
     if split:
         part = partial(split_bursts, gap_s=gap, skip_bad=skip_bad)
         bursts = split_all(bursts, part, terminal)

@@ -85,7 +85,7 @@ def pair(
         opt.Computing(device, precision, tile, memory),
     )
     named = _name(noisy or [], blurry or [])
-    pairs = _find(frames or [], named, terminal)
+    pairs = _find(frames or [], named, output, terminal)
     if split:
         part = partial(split_pairs, gap_s=gap, skip_bad=skip_bad)
         pairs = split_all(pairs, part, terminal)
@@ -121,14 +121,16 @@ def _name(noisy: list[str], blurry: list[str]) -> _Named:
 
     kinds = []
     for option, texts in (("--noisy", noisy), ("--blurry", blurry)):
-        found = find_bursts(texts)[0]
+        found = find_bursts(texts)
         if any(files.folder for files in found):
             raise UsageError(f"{option} names a folder.", "Name files.")
         kinds.append(tuple(path for files in found for path in files.files))
     return _Named(*kinds)
 
 
-def _find(frames: list[str], named: _Named, terminal: "Terminal") -> "list[BurstFiles]":
+def _find(
+    frames: list[str], named: _Named, output: Path, terminal: "Terminal"
+) -> "list[BurstFiles]":
     """Expand what was typed to pairs; files whose kind was typed need not be typed again."""
     from burstfix.restore.inputs import find_bursts
 
@@ -138,10 +140,7 @@ def _find(frames: list[str], named: _Named, terminal: "Terminal") -> "list[Burst
         raise UsageError(
             "No frame is named.", "Name a short and a long exposure, or a folder with both."
         )
-    pairs, notes = find_bursts([*frames, *extra])
-    for note in notes:
-        terminal.note(note)
-    return pairs
+    return find_bursts([*frames, *extra], terminal, output=output)
 
 
 def _command(named: _Named, options: "Options", terminal: "Terminal") -> "Command":

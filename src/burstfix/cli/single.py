@@ -109,9 +109,7 @@ def single(
     from burstfix.restore.single import Singles
 
     terminal = Terminal(quiet=quiet, verbose=verbose)
-    found, notes = folders.find_photographs(photographs, output)
-    for note in notes:
-        terminal.note(note)
+    found = folders.find_photographs(photographs, output, terminal)
     if on_exists is None:
         many = len(found) > 1 or found[0].folder is not None
         on_exists = opt.OnExists.SKIP if many else opt.OnExists.FAIL

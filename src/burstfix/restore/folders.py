@@ -15,8 +15,10 @@ from burstfix.restore.inputs import (
     natural_key,
     no_picture,
     pictures_in,
+    results_folder,
 )
 from burstfix.restore.options import Options
+from burstfix.restore.report import Reporter
 
 KEEP = "keep"  # in place of an extension: the photograph's own, where it can be written
 
@@ -30,29 +32,32 @@ class Photograph:
 
 
 def find_photographs(
-    arguments: Sequence[str | Path], output: Path
-) -> tuple[list[Photograph], list[str]]:
+    arguments: Sequence[str | Path], output: Path, reporter: Reporter | None = None
+) -> list[Photograph]:
     """Expand files, globs and folders, with the folders in them, to photographs.
 
     What lies in the output folder is left out, so that a later run does not restore results.
     So are hidden files and folders, links to folders, and files that are no pictures by name.
 
+    Args:
+        arguments: what was typed.
+        output: where results go.
+        reporter: is told what was left out; None is silent.
+
     Returns:
-        The photographs in natural order, and notes on what was left out.
+        The photographs in natural order.
 
     Raises:
         InputError: something does not exist or cannot be listed, or a folder has no picture.
     """
     photographs: list[Photograph] = []
-    notes: list[str] = []
     for path in (found for argument in arguments for found in expand(argument)):
         if not path.is_dir():
             photographs.append(Photograph(path=path))
             continue
-        files, left_out = _walk(path, output)
+        files = _walk(path, results_folder(output), reporter or Reporter())
         photographs += [Photograph(path=file, folder=path) for file in files]
-        notes += left_out
-    return list(dict.fromkeys(photographs)), notes
+    return list(dict.fromkeys(photographs))
 
 
 def place(
@@ -127,9 +132,8 @@ def check_outputs(
             )
 
 
-def _walk(folder: Path, output: Path) -> tuple[list[Path], list[str]]:
-    """List the pictures in a folder and in the folders in it, in natural order."""
-    apart = (output.parent if "{" in output.name else output).resolve()
+def _walk(folder: Path, apart: Path, reporter: Reporter) -> list[Path]:
+    """List the pictures in a folder and in the folders in it but `apart`, in natural order."""
 
     def fail(error: OSError) -> None:
         raise InputError(
@@ -138,18 +142,18 @@ def _walk(folder: Path, output: Path) -> tuple[list[Path], list[str]]:
         ) from error
 
     files: list[Path] = []
-    notes: list[str] = []
     for place_, inner, _ in os.walk(folder, onerror=fail):
         here = Path(place_)
         shown = (here / name for name in inner if not name.startswith("."))
         kept = sorted((path for path in shown if path.resolve() != apart), key=natural_key)
         inner[:] = [path.name for path in kept]
-        found, left_out = pictures_in(here)
+        found, notes = pictures_in(here)
         files += found
-        notes += left_out
+        for note in notes:
+            reporter.note(note)
     if not files:
         raise no_picture(folder)
-    return files, notes
+    return files
 
 
 def _names_folder(photographs: Sequence[Photograph], output: Path) -> bool:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from burstfix.errors import InputError, UsageError
+from burstfix.io.mark import is_result
+from burstfix.restore.report import Reporter
 
 _RASTER = ".jpg .jpeg .jpe .png .tif .tiff .webp .avif .jp2 .j2k .bmp .ppm .pgm .pnm"
 RASTER_SUFFIXES = frozenset(_RASTER.split())
@@ -32,33 +34,81 @@ class BurstFiles:
         return self.folder.resolve().name if self.folder else self.files[0].stem
 
 
-def find_bursts(arguments: Sequence[str | Path]) -> tuple[list[BurstFiles], list[str]]:
+def find_bursts(
+    arguments: Sequence[str | Path],
+    reporter: Reporter | None = None,
+    *,
+    output: Path | None = None,
+) -> list[BurstFiles]:
     """Expand files, folders and globs to bursts: all files named are one, each folder is one.
 
     Globs are expanded here too, since Windows shells do not; a file whose name contains
     brackets is taken literally where it exists.
 
-    Returns:
-        The bursts, and notes on files that were left out (JPEG beside its raw file).
+    Args:
+        arguments: what was typed.
+        reporter: is told what was left out; None is silent.
+        output: where results go. In folders, earlier results are then no frames; and the folder
+            that results go to is no burst, unless it is the only one. None takes all pictures.
 
     Raises:
-        InputError: something does not exist, or a folder has no picture.
+        InputError: something does not exist, or a folder has no picture, or all have none but
+            results.
     """
-    loose: list[Path] = []
-    bursts: list[BurstFiles] = []
-    notes: list[str] = []
-    for path in (found for argument in arguments for found in expand(argument)):
-        if path.is_dir():
-            files, left_out = pictures_in(path)
-            if not files:
-                raise no_picture(path)
-            bursts.append(BurstFiles(files=tuple(files), folder=path))
-            notes += left_out
+    told = reporter or Reporter()
+    found = [path for argument in arguments for path in expand(argument)]
+    folders = [path for path in found if path.is_dir()]
+    loose = _refuse_repeats([path for path in found if not path.is_dir()])
+    bursts = [BurstFiles(files=tuple(loose))] if loose else []
+    if output is not None:
+        folders = _without_target(folders, results_folder(output), told)
+    bare = []
+    for folder in folders:
+        if files := _frames_in(folder, told, results=output is None):
+            bursts.append(BurstFiles(files=tuple(files), folder=folder))
         else:
-            loose.append(path)
-    if loose:
-        bursts.insert(0, BurstFiles(files=tuple(_refuse_repeats(loose))))
-    return bursts, notes
+            bare.append(folder)
+    if bare and not bursts:
+        raise InputError(
+            f"{bare[0]} holds no picture but those that burstfix restored.",
+            "Name another folder, or these pictures themselves.",
+        )
+    for folder in bare:
+        told.warn(f"{folder} is left out: burstfix restored all pictures in it.")
+    return bursts
+
+
+def results_folder(output: Path) -> Path:
+    """Return the folder that results go to, if `output` is one or a name with fields."""
+    return (output.parent if "{" in output.name else output).resolve()
+
+
+def _without_target(folders: list[Path], target: Path, reporter: Reporter) -> list[Path]:
+    """Leave out the folder that results go to, which a glob takes along in a later run."""
+    others = [folder for folder in folders if folder.resolve() != target]
+    if not others or len(others) == len(folders):
+        return folders
+    reporter.warn(f"{target} is left out: it is where -o puts the results.")
+    return others
+
+
+def _frames_in(folder: Path, reporter: Reporter, *, results: bool) -> list[Path]:
+    """List a folder's pictures; unless asked for, without those that burstfix restored.
+
+    Raises:
+        InputError: the folder has no picture at all.
+    """
+    files, notes = pictures_in(folder)
+    if not files:
+        raise no_picture(folder)
+    for note in notes:
+        reporter.note(note)
+    if results:
+        return files
+    frames = [path for path in files if path.suffix.lower() in RAW_SUFFIXES or not is_result(path)]
+    if count := len(files) - len(frames):
+        reporter.note(f"{folder}: pictures that burstfix restored are left out ({count}).")
+    return frames
 
 
 def natural_key(path: Path) -> tuple[tuple[int, int | str], ...]:
