@@ -3,12 +3,14 @@
 import os
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from burstfix.errors import InputError, OutputError, UsageError
 from burstfix.restore.folders import Photograph, check_outputs, find_photographs, place
 from burstfix.restore.options import Options
+from burstfix.restore.report import Reporter
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -69,6 +71,17 @@ def test_two_photographs_on_one_name_are_refused_before_work(
 def test_a_raw_file_stands_for_the_jpeg_beside_it(tmp_path: Path) -> None:
     touch(tmp_path / "in", "1.dng", "1.jpg", "day/2.jpg")
     assert placed([tmp_path / "in"], tmp_path / "out")[0] == ["1.dng", "2.jpg"]
+
+
+def test_what_cannot_be_read_is_told_once_for_all_folders(tmp_path: Path) -> None:
+    touch(tmp_path / "in", "1.jpg", "2.heic", "day/3.heic")
+    with patch.object(Reporter, "warn") as warn:
+        find_photographs([tmp_path / "in"], tmp_path / "out", Reporter())
+    (warning,) = (call.args[0] for call in warn.call_args_list)
+    assert "2 HEIC files left out" in warning
+    touch(tmp_path / "phone", "day/3.heic")
+    with pytest.raises(InputError, match="1 HEIC file, which burstfix cannot read"):
+        find_photographs([tmp_path / "phone"], tmp_path / "out")
 
 
 def test_an_input_is_never_an_output_by_whatever_name(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from burstfix.errors import InputError, UsageError
+from burstfix.io.decode import probe
 from burstfix.io.exif import xmp_packet
 from burstfix.restore.inputs import (
     BurstFiles,
@@ -74,6 +75,38 @@ def test_a_raw_file_stands_for_the_jpeg_beside_it(tmp_path: Path) -> None:
     (burst,) = find_bursts([tmp_path], told)
     assert [path.name for path in burst.files] == ["1.dng", "2.DNG"]
     assert "2 pictures" in told.notes[0]
+
+
+def test_an_edit_beside_a_raw_file_is_a_picture_and_a_preview_is_not(tmp_path: Path) -> None:
+    touch(tmp_path, "1.dng", "1.tif", "1.png", "1.HIF", "1.JPEG")
+    told = Told()
+    (burst,) = find_bursts([tmp_path], told)
+    assert [path.name for path in burst.files] == ["1.dng", "1.png", "1.tif"]
+    assert "2 pictures" in told.notes[0]
+    assert not told.warnings
+
+
+def test_what_cannot_be_read_in_a_folder_is_told_with_its_mend(tmp_path: Path) -> None:
+    touch(tmp_path / "a", "1.jpg", "2.HEIC", "3.heif", "4.heic", "5.jxl", "6.psd", "notes.txt")
+    told = Told()
+    (burst,) = find_bursts([tmp_path / "a"], told)
+    assert [path.name for path in burst.files] == ["1.jpg"]
+    assert len(told.warnings) == 3
+    assert "3 HEIC files left out" in told.warnings[0]
+    assert "Convert them to JPEG or TIFF" in told.warnings[0]
+    assert "1 JPEG XL file left out" in told.warnings[1]
+    touch(tmp_path / "b", "1.heic", "2.gif")
+    with pytest.raises(InputError, match=r"no picture but 1 HEIC file and 1 GIF file.*Convert"):
+        find_bursts([tmp_path / "b"])
+
+
+def test_the_mend_is_that_of_a_file_that_was_named(tmp_path: Path) -> None:
+    (tmp_path / "1.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
+    with pytest.raises(InputError) as of_file:
+        probe([tmp_path / "1.heic"])
+    with pytest.raises(InputError) as of_folder:
+        find_bursts([tmp_path])
+    assert of_folder.value.mend == of_file.value.mend.replace("it", "them", 1)
 
 
 def test_nothing_found_is_an_input_error_that_names_it(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from burstfix.restore.inputs import (
     no_picture,
     pictures_in,
     results_folder,
+    tell_foreign,
+    tell_previews,
 )
 from burstfix.restore.options import Options
 from burstfix.restore.report import Reporter
@@ -142,17 +145,19 @@ def _walk(folder: Path, apart: Path, reporter: Reporter) -> list[Path]:
         ) from error
 
     files: list[Path] = []
+    foreign: Counter[str] = Counter()  # told once, however many folders hold some
     for place_, inner, _ in os.walk(folder, onerror=fail):
         here = Path(place_)
         shown = (here / name for name in inner if not name.startswith("."))
         kept = sorted((path for path in shown if path.resolve() != apart), key=natural_key)
         inner[:] = [path.name for path in kept]
-        found, notes = pictures_in(here)
-        files += found
-        for note in notes:
-            reporter.note(note)
+        listing = pictures_in(here)
+        tell_previews(here, listing, reporter)
+        files += listing.files
+        foreign += listing.foreign
     if not files:
-        raise no_picture(folder)
+        raise no_picture(folder, foreign)
+    tell_foreign(folder, foreign, reporter)
     return files
 
 

@@ -18,6 +18,21 @@ _RAW = (
     " .mef .mos .mrw .nef .nrw .orf .pef .ptx .raf .raw .rw2 .rwl .sr2 .srf .srw .x3f"
 )
 RAW_SUFFIXES = frozenset(_RAW.split())
+_JPEG = frozenset({".jpg", ".jpeg", ".jpe"})
+_HEIF = frozenset({".heic", ".heif", ".hif"})
+_FOREIGN = {  # what cannot be read
+    **dict.fromkeys(_HEIF, "HEIC"),
+    ".jxl": "JPEG XL",
+    ".gif": "GIF",
+    ".psd": "PSD",
+    ".psb": "PSD",
+}
+_FOREIGN_MENDS = {
+    "HEIC": "Convert them to JPEG or TIFF, or set the phone to take its most compatible format.",
+    "JPEG XL": "Convert them to PNG or TIFF; djxl of libjxl does so without loss.",
+    "GIF": "Give photographs: raw, JPEG, PNG, TIFF or WebP.",
+    "PSD": "Save them as TIFF in the editor.",
+}
 NAME_FIELDS = ("stem", "first", "last", "n", "date", "backend", "ext")
 
 
@@ -32,6 +47,21 @@ class BurstFiles:
     def name(self) -> str:
         """What a person would call it: the folder's name, else the first file's stem."""
         return self.folder.resolve().name if self.folder else self.files[0].stem
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """The pictures in a folder.
+
+    Args:
+        files: in natural order.
+        previews: how many files were left out since the raw files beside them stand for them.
+        foreign: how many cannot be read, by format.
+    """
+
+    files: tuple[Path, ...]
+    previews: int
+    foreign: Counter[str]
 
 
 def find_bursts(
@@ -98,15 +128,13 @@ def _frames_in(folder: Path, reporter: Reporter, *, results: bool) -> list[Path]
     Raises:
         InputError: the folder has no picture at all.
     """
-    files, notes = pictures_in(folder)
-    if not files:
-        raise no_picture(folder)
-    for note in notes:
-        reporter.note(note)
-    if results:
-        return files
-    frames = [path for path in files if path.suffix.lower() in RAW_SUFFIXES or not is_result(path)]
-    if count := len(files) - len(frames):
+    listing = pictures_in(folder)
+    if not listing.files:
+        raise no_picture(folder, listing.foreign)
+    tell_foreign(folder, listing.foreign, reporter)
+    tell_previews(folder, listing, reporter)
+    frames = [path for path in listing.files if results or _is_raw(path) or not is_result(path)]
+    if count := len(listing.files) - len(frames):
         reporter.note(f"{folder}: pictures that burstfix restored are left out ({count}).")
     return frames
 
@@ -164,41 +192,76 @@ def expand(argument: str | Path) -> list[Path]:
     raise InputError(f"{argument} does not exist.", "Check the name and the folder.")
 
 
-def pictures_in(folder: Path) -> tuple[list[Path], list[str]]:
-    """List a folder's pictures in natural order; a raw file stands for the JPEG beside it.
-
-    Returns:
-        The files, and notes on those left out.
+def pictures_in(folder: Path) -> Listing:
+    """List a folder's pictures; a raw file stands for the JPEG or HEIF file beside it.
 
     Raises:
         InputError: the folder cannot be listed.
     """
     try:
-        known = [
+        seen = [
             path
             for path in sorted(folder.iterdir(), key=natural_key)
-            if path.is_file()
-            and not path.name.startswith(".")
-            and path.suffix.lower() in RASTER_SUFFIXES | RAW_SUFFIXES
+            if path.is_file() and not path.name.startswith(".")
         ]
     except OSError as error:
         raise _closed(folder, error) from error
-    raw_stems = {path.stem for path in known if path.suffix.lower() in RAW_SUFFIXES}
-    developed = [
-        path for path in known if path.stem in raw_stems and path.suffix.lower() in RASTER_SUFFIXES
+    raw_stems = {path.stem for path in seen if _is_raw(path)}
+    # A camera writes these beside its raw files; a TIFF or PNG file there is someone's work.
+    previews = [
+        path for path in seen if path.stem in raw_stems and path.suffix.lower() in _JPEG | _HEIF
     ]
-    files = [path for path in known if path not in developed]
-    notes = []
-    if developed:
-        notes = [f"{folder}: took the raw files, not the {len(developed)} pictures beside them."]
-    return files, notes
+    rest = [path for path in seen if path not in set(previews)]
+    formats = [_FOREIGN.get(path.suffix.lower()) for path in rest]
+    return Listing(
+        files=tuple(path for path in rest if path.suffix.lower() in RASTER_SUFFIXES | RAW_SUFFIXES),
+        previews=len(previews),
+        foreign=Counter(kind for kind in formats if kind),
+    )
 
 
-def no_picture(folder: Path) -> InputError:
-    """Make the error of a folder without pictures."""
+def tell_previews(folder: Path, listing: Listing, reporter: Reporter) -> None:
+    """Tell that raw files were taken, and not what the camera wrote beside them."""
+    if listing.previews:
+        reporter.note(
+            f"{folder}: took the raw files, not the {listing.previews} pictures beside them."
+        )
+
+
+def tell_foreign(folder: Path, foreign: Counter[str], reporter: Reporter) -> None:
+    """Warn of photographs in a folder that cannot be read.
+
+    Args:
+        folder: where they are.
+        foreign: how many, by format.
+        reporter: is told.
+    """
+    for kind in foreign:
+        told = _counted(kind, foreign[kind])
+        reporter.warn(
+            f"{folder}: {told} left out, which burstfix cannot read. {_FOREIGN_MENDS[kind]}"
+        )
+
+
+def no_picture(folder: Path, foreign: Counter[str]) -> InputError:
+    """Make the error of a folder without pictures, but for some that cannot be read."""
+    if foreign:
+        told = " and ".join(_counted(kind, foreign[kind]) for kind in foreign)
+        return InputError(
+            f"{folder} holds no picture but {told}, which burstfix cannot read.",
+            " ".join(_FOREIGN_MENDS[kind] for kind in foreign),
+        )
     return InputError(
         f"{folder} holds no picture.", "Name a folder with raw files, JPEG, PNG, TIFF or WebP."
     )
+
+
+def _counted(kind: str, count: int) -> str:
+    return f"{count} {kind} {'file' if count == 1 else 'files'}"
+
+
+def _is_raw(path: Path) -> bool:
+    return path.suffix.lower() in RAW_SUFFIXES
 
 
 def _closed(path: Path, error: OSError) -> InputError:
