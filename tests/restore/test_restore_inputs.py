@@ -4,13 +4,16 @@ import os
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from burstfix.errors import InputError, UsageError
+from burstfix.io import decode
 from burstfix.io.decode import probe
 from burstfix.io.exif import xmp_packet
+from burstfix.io.pool import Pool
 from burstfix.restore.inputs import (
     BurstFiles,
-    fill_name,
+    fill_names,
     find_bursts,
     name_outputs,
     natural_key,
@@ -176,8 +179,38 @@ def test_two_bursts_on_one_name_are_refused_before_work() -> None:
 
 def test_the_extension_is_png_where_it_is_asked_for_by_its_field() -> None:
     burst = BurstFiles(files=(Path("a/IMG_1.jpg"),))
-    assert fill_name(Path("{stem}.{ext}"), burst, "set") == Path("IMG_1.png")
-    assert fill_name(Path("{stem}-{ext}.tif"), burst, "set") == Path("IMG_1-tif.tif")
+    assert fill_names(Path("{stem}.{ext}"), [burst], "set") == [Path("IMG_1.png")]
+    assert fill_names(Path("{stem}-{ext}.tif"), [burst], "set") == [Path("IMG_1-tif.tif")]
+
+
+def test_a_file_that_tells_no_date_is_named_undated_and_stops_no_other(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(34665)[36867] = "2024:05:01 12:00:00"
+    Image.new("RGB", (32, 24)).save(tmp_path / "dated.jpg", exif=exif)
+    Image.new("RGB", (32, 24)).save(tmp_path / "edited.jpg")
+    (tmp_path / "broken.jpg").write_bytes(b"nothing")
+    names = ("broken.jpg", "dated.jpg", "edited.jpg")
+    bursts = [BurstFiles(files=(tmp_path / name,)) for name in names]
+    told = Told()
+    outputs = name_outputs(Path("o/{date}-{stem}.png"), bursts, "set", told)
+    assert [path.name for path in outputs] == [
+        "undated-broken.png",
+        "2024-05-01-dated.png",
+        "undated-edited.png",
+    ]
+    assert [warning.split()[0] for warning in told.warnings] == ["broken.jpg", "edited.jpg"]
+
+
+def test_dates_of_all_files_are_looked_up_by_one_pool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pools = []
+    monkeypatch.setattr(decode, "Pool", lambda size: pools.append(size) or Pool(size))
+    for number in range(5):
+        Image.new("RGB", (32, 24)).save(tmp_path / f"{number}.png")
+    bursts = [BurstFiles(files=(tmp_path / f"{number}.png",)) for number in range(5)]
+    name_outputs(Path("{date}-{stem}.png"), bursts, "set")
+    assert len(pools) == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads all")

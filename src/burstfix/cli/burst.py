@@ -91,9 +91,9 @@ def burst(
     options = dataclasses.replace(options, check=check)
     bursts = find_bursts(frames, terminal, output=output)
     if split:
-        part = partial(split_bursts, gap_s=gap, skip_bad=skip_bad)
+        part = partial(split_bursts, gap_s=gap, skip_bad=skip_bad, reporter=terminal)
         bursts = split_all(bursts, part, terminal)
-    work = list(zip(bursts, name_outputs(output, bursts, backend), strict=True))
+    work = list(zip(bursts, name_outputs(output, bursts, backend, terminal), strict=True))
     command = _command(options, terminal)
     if dry_run:
         show_plan(work, command, terminal, json=json, debug=debug)

@@ -87,9 +87,9 @@ def pair(
     named = _name(noisy or [], blurry or [])
     pairs = _find(frames or [], named, output, terminal)
     if split:
-        part = partial(split_pairs, gap_s=gap, skip_bad=skip_bad)
+        part = partial(split_pairs, gap_s=gap, skip_bad=skip_bad, reporter=terminal)
         pairs = split_all(pairs, part, terminal)
-    work = list(zip(pairs, name_outputs(output, pairs, backend), strict=True))
+    work = list(zip(pairs, name_outputs(output, pairs, backend, terminal), strict=True))
     if named.any and len(work) > 1:
         raise UsageError(
             "--noisy and --blurry name the frames of one pair.",

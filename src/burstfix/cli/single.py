@@ -126,7 +126,7 @@ def single(
         opt.Computing(device, precision, tile, memory),
     )
     outputs = folders.place(
-        found, output, ending and ending.value, "tif" if linear else "png", backend
+        found, output, ending and ending.value, "tif" if linear else "png", backend, terminal
     )
     folders.check_outputs(found, outputs, options)
     paths = [photograph.path for photograph in found]

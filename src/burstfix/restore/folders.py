@@ -12,7 +12,7 @@ from burstfix.io.write import format_for, is_writable
 from burstfix.restore.inputs import (
     BurstFiles,
     expand,
-    fill_name,
+    fill_names,
     natural_key,
     no_picture,
     pictures_in,
@@ -64,7 +64,12 @@ def find_photographs(
 
 
 def place(
-    photographs: Sequence[Photograph], output: Path, ending: str | None, usual: str, backend: str
+    photographs: Sequence[Photograph],
+    output: Path,
+    ending: str | None,
+    usual: str,
+    backend: str,
+    reporter: Reporter | None = None,
 ) -> list[Path]:
     """Decide where each photograph's picture goes.
 
@@ -72,14 +77,16 @@ def place(
         photographs: what is to be restored.
         output: a file, for one photograph; a folder, in which the folders that were named are
             mirrored (one folder's contents directly, several each under its name); or a name with
-            fields in braces, as `inputs.fill_name`.
+            fields in braces, as `inputs.fill_names`.
         ending: extension without the dot in a folder, or `KEEP`; None takes the usual one.
         usual: the usual one.
         backend: fills {backend}.
+        reporter: is told of photographs that do not tell their {date}; None is silent.
 
     Raises:
         UsageError: two photographs would be written to one file, or what is asked for contradicts
             itself.
+        InputError: {date} is asked for, and no file can be read.
     """
     if _names_folder(photographs, output):
         several = len({photograph.folder for photograph in photographs}) > 1
@@ -96,10 +103,8 @@ def place(
             "Leave --format out, or name a folder.",
         )
     else:
-        outputs = [
-            fill_name(output, BurstFiles(files=(photograph.path,)), backend)
-            for photograph in photographs
-        ]
+        bursts = [BurstFiles(files=(photograph.path,)) for photograph in photographs]
+        outputs = fill_names(output, bursts, backend, reporter)
     _refuse_collisions(photographs, outputs)
     return outputs
 

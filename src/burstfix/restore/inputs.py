@@ -145,7 +145,12 @@ def natural_key(path: Path) -> tuple[tuple[int, int | str], ...]:
     return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in parts if part)
 
 
-def name_outputs(template: Path, bursts: Sequence[BurstFiles], backend: str) -> list[Path]:
+def name_outputs(
+    template: Path,
+    bursts: Sequence[BurstFiles],
+    backend: str,
+    reporter: Reporter | None = None,
+) -> list[Path]:
     """Decide where each burst's picture goes.
 
     Args:
@@ -153,15 +158,17 @@ def name_outputs(template: Path, bursts: Sequence[BurstFiles], backend: str) -> 
             name with fields in braces: {stem} {first} {last} {n} {date} {backend} {ext}.
         bursts: what is to be restored.
         backend: fills {backend}.
+        reporter: is told of bursts that do not tell their {date}; None is silent.
 
     Raises:
         UsageError: an unknown field, or two bursts would write the same file.
+        InputError: {date} is asked for, and no file can be read.
     """
     folder_wanted = template.is_dir() or (not template.suffix and "{" not in template.name)
     if folder_wanted:
         outputs = [template / f"{burst.name}.png" for burst in bursts]
     else:
-        outputs = [fill_name(template, burst, backend) for burst in bursts]
+        outputs = fill_names(template, bursts, backend, reporter)
     for path, count in Counter(str(path).casefold() for path in outputs).items():
         if count > 1:
             raise UsageError(
@@ -278,13 +285,25 @@ def _refuse_repeats(files: list[Path]) -> list[Path]:
     return files
 
 
-def fill_name(template: Path, burst: BurstFiles, backend: str) -> Path:
-    """Fill the fields in braces of an output's name.
+def fill_names(
+    template: Path,
+    bursts: Sequence[BurstFiles],
+    backend: str,
+    reporter: Reporter | None = None,
+) -> list[Path]:
+    """Fill the fields in braces of outputs' names, as `name_outputs`.
 
     Raises:
         UsageError: a field is not known.
-        InputError: {date} is asked for, and the file does not tell.
+        InputError: {date} is asked for, and no file can be read.
     """
+    dates: dict[Path, str] = {}
+    if "{date}" in str(template):
+        dates = _dates_of([burst.files[0] for burst in bursts], reporter or Reporter())
+    return [_fill(template, burst, backend, dates.get(burst.files[0], "")) for burst in bursts]
+
+
+def _fill(template: Path, burst: BurstFiles, backend: str, date: str) -> Path:
     fields = {
         "stem": burst.name,
         "first": burst.files[0].stem,
@@ -293,11 +312,10 @@ def fill_name(template: Path, burst: BurstFiles, backend: str) -> Path:
         "backend": backend,
         "ext": "png" if "{" in template.suffix else template.suffix.lstrip(".") or "png",
     }
-    text = str(template)
-    if "{date}" in text:
-        fields["date"] = _date_of(burst.files[0])
+    if date:
+        fields["date"] = date
     try:
-        return Path(text.format_map(fields))
+        return Path(str(template).format_map(fields))
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise UsageError(
             f"-o {template} has a field that is not known.",
@@ -305,12 +323,18 @@ def fill_name(template: Path, burst: BurstFiles, backend: str) -> Path:
         ) from error
 
 
-def _date_of(path: Path) -> str:
+def _dates_of(paths: Sequence[Path], reporter: Reporter) -> dict[Path, str]:
+    """Return the days on which photographs were taken; "undated" where a file does not tell.
+
+    A file that cannot be read fails when it is restored, and stops no other here.
+    """
     from burstfix.io.decode import probe  # only where {date} asks for it
 
-    taken = probe([path])[0].metadata.taken
-    if taken is None:
-        raise InputError(
-            f"{path.name} does not tell when it was taken.", "Leave {date} out of the name."
-        )
-    return taken.strftime("%Y-%m-%d")
+    taken = {look.path: look.metadata.taken for look in probe(paths, skip_bad=True)}
+    dates = {}
+    for path in paths:
+        moment = taken.get(path)
+        dates[path] = moment.strftime("%Y-%m-%d") if moment else "undated"
+        if moment is None:
+            reporter.warn(f"{path.name} does not tell when it was taken; {{date}} becomes undated.")
+    return dates
