@@ -131,11 +131,16 @@ def _name(noisy: list[str], blurry: list[str]) -> _Named:
 def _find(
     frames: list[str], named: _Named, output: Path, terminal: "Terminal"
 ) -> "list[BurstFiles]":
-    """Expand what was typed to pairs; files whose kind was typed need not be typed again."""
+    """Expand what was typed to pairs; files whose kind was typed need not be typed again.
+
+    Raises:
+        UsageError: nothing was typed.
+    """
     from burstfix.restore.inputs import find_bursts
 
-    typed = {Path(text) for text in frames}
-    extra = [path for path in (*named.noisy, *named.blurry) if path not in typed]
+    found = find_bursts(frames, output=output)
+    typed = {path.resolve() for files in found for path in files.files}
+    extra = [path for path in (*named.noisy, *named.blurry) if path.resolve() not in typed]
     if not frames and not extra:
         raise UsageError(
             "No frame is named.", "Name a short and a long exposure, or a folder with both."
