@@ -173,8 +173,21 @@ def test_a_folder_takes_one_picture_a_burst() -> None:
 
 def test_two_bursts_on_one_name_are_refused_before_work() -> None:
     bursts = [BurstFiles(files=(Path(f"{n}/1.jpg"),), folder=Path(f"{n}/Night")) for n in "ab"]
+    with pytest.raises(UsageError, match=r"a.Night and b.Night .* same file, out.Night\.png"):
+        name_outputs(Path("out"), bursts, "fba")
+
+
+def test_names_whose_accents_are_composed_in_two_ways_are_one_name() -> None:
+    names = ("\u00c9t\u00e9", "e\u0301te\u0301")
+    bursts = [BurstFiles(files=(Path(name) / "1.jpg",), folder=Path(name)) for name in names]
     with pytest.raises(UsageError, match="same file"):
         name_outputs(Path("out"), bursts, "fba")
+
+
+def test_the_usual_extension_is_taken_in_a_folder_and_by_its_field() -> None:
+    burst = BurstFiles(files=(Path("a/1.jpg"),), folder=Path("a"))
+    for template in ("out", "out/{stem}.{ext}"):
+        assert name_outputs(Path(template), [burst], "set", usual="tif") == [Path("out/a.tif")]
 
 
 def test_the_extension_is_png_where_it_is_asked_for_by_its_field() -> None:

@@ -93,7 +93,9 @@ def burst(
     if split:
         part = partial(split_bursts, gap_s=gap, skip_bad=skip_bad, reporter=terminal)
         bursts = split_all(bursts, part, terminal)
-    work = list(zip(bursts, name_outputs(output, bursts, backend, terminal), strict=True))
+    usual = opt.usual_ending(bit_depth, linear=linear)
+    outputs = name_outputs(output, bursts, backend, terminal, usual=usual)
+    work = list(zip(bursts, outputs, strict=True))
     command = _command(options, terminal)
     if dry_run:
         show_plan(work, command, terminal, json=json, debug=debug)

@@ -89,7 +89,9 @@ def pair(
     if split:
         part = partial(split_pairs, gap_s=gap, skip_bad=skip_bad, reporter=terminal)
         pairs = split_all(pairs, part, terminal)
-    work = list(zip(pairs, name_outputs(output, pairs, backend, terminal), strict=True))
+    usual = opt.usual_ending(bit_depth, linear=linear)
+    outputs = name_outputs(output, pairs, backend, terminal, usual=usual)
+    work = list(zip(pairs, outputs, strict=True))
     if named.any and len(work) > 1:
         raise UsageError(
             "--noisy and --blurry name the frames of one pair.",

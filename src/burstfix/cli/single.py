@@ -74,7 +74,7 @@ def single(
             "--format",
             "-f",
             help="In a folder; keep takes each photograph's own, PNG for raw files. [default: png; "
-            "tif with --linear]",
+            "tif with --linear or 32 bits]",
             show_default=False,
         ),
     ] = None,
@@ -125,9 +125,8 @@ def single(
         opt.Writing(on_exists, bit_depth, quality, linear, strip),
         opt.Computing(device, precision, tile, memory),
     )
-    outputs = folders.place(
-        found, output, ending and ending.value, "tif" if linear else "png", backend, terminal
-    )
+    usual = opt.usual_ending(bit_depth, linear=linear)
+    outputs = folders.place(found, output, ending and ending.value, usual, backend, terminal)
     folders.check_outputs(found, outputs, options)
     paths = [photograph.path for photograph in found]
     work = [(BurstFiles(files=(path,)), to) for path, to in zip(paths, outputs, strict=True)]

@@ -1,7 +1,6 @@
 """From what was typed to single photographs, and from them to the names of their pictures."""
 
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from burstfix.restore.inputs import (
     BurstFiles,
     expand,
     fill_names,
+    first_clash,
     natural_key,
     no_picture,
     pictures_in,
@@ -104,7 +104,7 @@ def place(
         )
     else:
         bursts = [BurstFiles(files=(photograph.path,)) for photograph in photographs]
-        outputs = fill_names(output, bursts, backend, reporter)
+        outputs = fill_names(output, bursts, backend, reporter, usual=usual)
     _refuse_collisions(photographs, outputs)
     return outputs
 
@@ -194,16 +194,12 @@ def _suffix(path: Path, ending: str) -> str:
 
 
 def _refuse_collisions(photographs: Sequence[Photograph], outputs: Sequence[Path]) -> None:
-    first: dict[str, Path] = {}
-    for photograph, output in zip(photographs, outputs, strict=True):
-        # Where the system ignores case, or how accents are composed, these are one file.
-        key = unicodedata.normalize("NFC", str(output)).casefold()
-        if key in first:
-            raise UsageError(
-                f"{first[key]} and {photograph.path} would both be written to {output}.",
-                "Rename one, restore them into different folders, or try --format keep.",
-            )
-        first[key] = photograph.path
+    if clash := first_clash(outputs):
+        one, other = (photographs[number].path for number in clash)
+        raise UsageError(
+            f"{one} and {other} would both be written to {outputs[clash[1]]}.",
+            "Rename one, restore them into different folders, or try --format keep.",
+        )
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

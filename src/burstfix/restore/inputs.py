@@ -2,6 +2,7 @@
 
 import glob
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -150,6 +151,8 @@ def name_outputs(
     bursts: Sequence[BurstFiles],
     backend: str,
     reporter: Reporter | None = None,
+    *,
+    usual: str = "png",
 ) -> list[Path]:
     """Decide where each burst's picture goes.
 
@@ -159,6 +162,7 @@ def name_outputs(
         bursts: what is to be restored.
         backend: fills {backend}.
         reporter: is told of bursts that do not tell their {date}; None is silent.
+        usual: extension without the dot, in a folder and for {ext}.
 
     Raises:
         UsageError: an unknown field, or two bursts would write the same file.
@@ -166,17 +170,29 @@ def name_outputs(
     """
     folder_wanted = template.is_dir() or (not template.suffix and "{" not in template.name)
     if folder_wanted:
-        outputs = [template / f"{burst.name}.png" for burst in bursts]
+        outputs = [template / f"{burst.name}.{usual}" for burst in bursts]
     else:
-        outputs = fill_names(template, bursts, backend, reporter)
-    for path, count in Counter(str(path).casefold() for path in outputs).items():
-        if count > 1:
-            raise UsageError(
-                f"{count} bursts would be written to the same file, {path}.",
-                "Give a folder as -o, or use {stem} in its name, and give the bursts' folders "
-                "different names.",
-            )
+        outputs = fill_names(template, bursts, backend, reporter, usual=usual)
+    if clash := first_clash(outputs):
+        one, other = (bursts[number].folder or bursts[number].files[0] for number in clash)
+        raise UsageError(
+            f"The bursts {one} and {other} would be written to the same file, {outputs[clash[1]]}.",
+            "Give a folder as -o, or use {stem} in its name, and give the bursts' folders "
+            "different names.",
+        )
     return outputs
+
+
+def first_clash(outputs: Sequence[Path]) -> tuple[int, int] | None:
+    """Return the numbers of the first two outputs that would be one file; None if none are."""
+    first: dict[str, int] = {}
+    for number, output in enumerate(outputs):
+        # Where the system ignores case, or how accents are composed, these are one file.
+        key = unicodedata.normalize("NFC", str(output)).casefold()
+        if key in first:
+            return first[key], number
+        first[key] = number
+    return None
 
 
 def expand(argument: str | Path) -> list[Path]:
@@ -290,6 +306,8 @@ def fill_names(
     bursts: Sequence[BurstFiles],
     backend: str,
     reporter: Reporter | None = None,
+    *,
+    usual: str = "png",
 ) -> list[Path]:
     """Fill the fields in braces of outputs' names, as `name_outputs`.
 
@@ -300,17 +318,17 @@ def fill_names(
     dates: dict[Path, str] = {}
     if "{date}" in str(template):
         dates = _dates_of([burst.files[0] for burst in bursts], reporter or Reporter())
-    return [_fill(template, burst, backend, dates.get(burst.files[0], "")) for burst in bursts]
+    ending = template.suffix.lstrip(".")
+    shared = {"backend": backend, "ext": ending if ending and "{" not in ending else usual}
+    return [_fill(template, burst, shared, dates.get(burst.files[0], "")) for burst in bursts]
 
 
-def _fill(template: Path, burst: BurstFiles, backend: str, date: str) -> Path:
-    fields = {
+def _fill(template: Path, burst: BurstFiles, shared: dict[str, str], date: str) -> Path:
+    fields = shared | {
         "stem": burst.name,
         "first": burst.files[0].stem,
         "last": burst.files[-1].stem,
         "n": str(len(burst.files)),
-        "backend": backend,
-        "ext": "png" if "{" in template.suffix else template.suffix.lstrip(".") or "png",
     }
     if date:
         fields["date"] = date
