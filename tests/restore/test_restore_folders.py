@@ -68,6 +68,34 @@ def test_two_photographs_on_one_name_are_refused_before_work(
         place(photographs, tmp_path / "out", None, "png", "set")
 
 
+@pytest.mark.parametrize(
+    ("names", "keeps"),
+    [(("a.jpg", "a.png"), True), (("a.JPG", "A.jpg"), False), (("a.dng", "a.png"), False)],
+)
+def test_keep_is_named_as_a_mend_where_it_is_one(
+    tmp_path: Path, names: tuple[str, str], keeps: bool
+) -> None:
+    photographs = [Photograph(path=tmp_path / name, folder=tmp_path) for name in names]
+    with pytest.raises(UsageError) as told:
+        place(photographs, tmp_path / "out", None, "png", "set")
+    assert ("--format keep" in told.value.mend) == keeps
+    with pytest.raises(UsageError) as filled:  # --format is refused beside fields
+        place(photographs, tmp_path / "x-{n}.png", None, "png", "set")
+    assert "--format" not in filled.value.mend
+    if not keeps:
+        with pytest.raises(UsageError):
+            place(photographs, tmp_path / "out", "keep", "png", "set")
+
+
+def test_a_folder_that_is_not_there_and_has_a_dot_in_its_name_is_told_apart(tmp_path: Path) -> None:
+    touch(tmp_path, "in/1.jpg")
+    with pytest.raises(UsageError, match="make the folder first"):
+        placed([tmp_path / "in" / "1.jpg"], tmp_path / "2024.01.05")
+    (tmp_path / "2024.01.05").mkdir()
+    _, outputs = placed([tmp_path / "in" / "1.jpg"], tmp_path / "2024.01.05")
+    assert outputs == [tmp_path / "2024.01.05" / "1.png"]
+
+
 def test_a_raw_file_stands_for_the_jpeg_beside_it(tmp_path: Path) -> None:
     touch(tmp_path / "in", "1.dng", "1.jpg", "day/2.jpg")
     assert placed([tmp_path / "in"], tmp_path / "out")[0] == ["1.dng", "2.jpg"]

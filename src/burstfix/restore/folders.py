@@ -88,7 +88,8 @@ def place(
             itself.
         InputError: {date} is asked for, and no file can be read.
     """
-    if _names_folder(photographs, output):
+    in_folder = _names_folder(photographs, output)
+    if in_folder:
         several = len({photograph.folder for photograph in photographs}) > 1
         outputs = [
             output
@@ -105,7 +106,7 @@ def place(
     else:
         bursts = [BurstFiles(files=(photograph.path,)) for photograph in photographs]
         outputs = fill_names(output, bursts, backend, reporter, usual=usual)
-    _refuse_collisions(photographs, outputs)
+    _refuse_collisions(photographs, outputs, in_folder=in_folder)
     return outputs
 
 
@@ -193,12 +194,16 @@ def _suffix(path: Path, ending: str) -> str:
     return path.suffix if is_writable(path) else ".png"
 
 
-def _refuse_collisions(photographs: Sequence[Photograph], outputs: Sequence[Path]) -> None:
+def _refuse_collisions(
+    photographs: Sequence[Photograph], outputs: Sequence[Path], *, in_folder: bool
+) -> None:
     if clash := first_clash(outputs):
         one, other = (photographs[number].path for number in clash)
+        told_apart = len({_suffix(path, KEEP).casefold() for path in (one, other)}) > 1
+        keep = ", or try --format keep" if in_folder and told_apart else ""
         raise UsageError(
             f"{one} and {other} would both be written to {outputs[clash[1]]}.",
-            "Rename one, restore them into different folders, or try --format keep.",
+            f"Rename one, or restore them into different folders{keep}.",
         )
 
 

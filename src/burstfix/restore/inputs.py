@@ -177,8 +177,8 @@ def name_outputs(
         one, other = (bursts[number].folder or bursts[number].files[0] for number in clash)
         raise UsageError(
             f"The bursts {one} and {other} would be written to the same file, {outputs[clash[1]]}.",
-            "Give a folder as -o, or use {stem} in its name, and give the bursts' folders "
-            "different names.",
+            "Give a folder as -o, one that exists where its name has a dot; or use {stem} in its "
+            "name. Give the bursts' folders different names.",
         )
     return outputs
 
