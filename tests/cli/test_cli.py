@@ -140,6 +140,27 @@ def test_each_folder_is_a_burst(made_burst: MadeBurst, tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "b.png"]
 
 
+@pytest.mark.parametrize("asked", [("--linear",), ("--bit-depth", "32")])
+def test_into_a_folder_floats_go_as_tiff(
+    made_burst: MadeBurst, tmp_path: Path, asked: tuple[str, ...]
+) -> None:
+    folder = made_burst.paths[0].parent
+    result = burstfix("burst", folder, "-b", "mean", "-o", tmp_path / "out", "--dry-run", *asked)
+    assert result.returncode == 0, result.stderr
+    assert f"{tmp_path / 'out' / folder.name}.tif: from 5 frames" in result.stderr
+
+
+def test_a_second_run_takes_no_result_of_the_first_for_a_frame(
+    made_burst: MadeBurst, tmp_path: Path
+) -> None:
+    for path in made_burst.paths[:2]:
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    for backend in ("mean", "fba"):
+        result = burstfix("burst", tmp_path, "-b", backend, "-o", tmp_path / f"{backend}.tif")
+        assert result.returncode == 0, result.stderr
+        assert "2 of 2 frames fused" in result.stderr
+
+
 def test_the_bursts_of_one_folder_are_shown_before_work(tmp_path: Path) -> None:
     card = tmp_path / "card"
     card.mkdir()

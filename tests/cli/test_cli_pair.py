@@ -68,6 +68,19 @@ def test_pixels_tell_where_the_files_do_not_and_what_is_typed_outranks_them(
     assert "noisy long.png and blurry short.png (told by options)" in done.stderr
 
 
+@pytest.mark.parametrize("frames", ["{folder}", "{folder}/*.png", "{folder}/../{name}/long.png"])
+def test_a_file_whose_kind_is_said_may_lie_in_what_is_named(
+    untold: MadePair, tmp_path: Path, frames: str
+) -> None:
+    folder = untold.long.parent
+    named = frames.format(folder=folder, name=folder.name)
+    short = os.path.relpath(untold.short)
+    done = burstfix(named, "--noisy", short, "-o", tmp_path / "out.png", "--dry-run", "--json")
+    assert done.returncode == 0, done.stderr
+    told = {Path(frame["path"]).stem: frame["kind"] for frame in json.loads(done.stdout)["frames"]}
+    assert told == {"short": "noisy", "long": "blurry"}
+
+
 def test_each_folder_is_a_pair_and_one_that_fails_stops_no_other(
     timed: MadePair, untold: MadePair, tmp_path: Path
 ) -> None:

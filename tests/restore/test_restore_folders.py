@@ -3,12 +3,14 @@
 import os
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from burstfix.errors import InputError, OutputError, UsageError
 from burstfix.restore.folders import Photograph, check_outputs, find_photographs, place
 from burstfix.restore.options import Options
+from burstfix.restore.report import Reporter
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -21,7 +23,7 @@ def placed(
     arguments: list[Path], output: Path, ending: str | None = None
 ) -> tuple[list[str], list[Path]]:
     """Return the photographs' names and their outputs."""
-    photographs, _ = find_photographs(arguments, output)
+    photographs = find_photographs(arguments, output)
     outputs = place(photographs, output, ending, "png", "set")
     check_outputs(photographs, outputs, Options())
     return [photograph.path.name for photograph in photographs], outputs
@@ -66,9 +68,48 @@ def test_two_photographs_on_one_name_are_refused_before_work(
         place(photographs, tmp_path / "out", None, "png", "set")
 
 
+@pytest.mark.parametrize(
+    ("names", "keeps"),
+    [(("a.jpg", "a.png"), True), (("a.JPG", "A.jpg"), False), (("a.dng", "a.png"), False)],
+)
+def test_keep_is_named_as_a_mend_where_it_is_one(
+    tmp_path: Path, names: tuple[str, str], keeps: bool
+) -> None:
+    photographs = [Photograph(path=tmp_path / name, folder=tmp_path) for name in names]
+    with pytest.raises(UsageError) as told:
+        place(photographs, tmp_path / "out", None, "png", "set")
+    assert ("--format keep" in told.value.mend) == keeps
+    with pytest.raises(UsageError) as filled:  # --format is refused beside fields
+        place(photographs, tmp_path / "x-{n}.png", None, "png", "set")
+    assert "--format" not in filled.value.mend
+    if not keeps:
+        with pytest.raises(UsageError):
+            place(photographs, tmp_path / "out", "keep", "png", "set")
+
+
+def test_a_folder_that_is_not_there_and_has_a_dot_in_its_name_is_told_apart(tmp_path: Path) -> None:
+    touch(tmp_path, "in/1.jpg")
+    with pytest.raises(UsageError, match="make the folder first"):
+        placed([tmp_path / "in" / "1.jpg"], tmp_path / "2024.01.05")
+    (tmp_path / "2024.01.05").mkdir()
+    _, outputs = placed([tmp_path / "in" / "1.jpg"], tmp_path / "2024.01.05")
+    assert outputs == [tmp_path / "2024.01.05" / "1.png"]
+
+
 def test_a_raw_file_stands_for_the_jpeg_beside_it(tmp_path: Path) -> None:
     touch(tmp_path / "in", "1.dng", "1.jpg", "day/2.jpg")
     assert placed([tmp_path / "in"], tmp_path / "out")[0] == ["1.dng", "2.jpg"]
+
+
+def test_what_cannot_be_read_is_told_once_for_all_folders(tmp_path: Path) -> None:
+    touch(tmp_path / "in", "1.jpg", "2.heic", "day/3.heic")
+    with patch.object(Reporter, "warn") as warn:
+        find_photographs([tmp_path / "in"], tmp_path / "out", Reporter())
+    (warning,) = (call.args[0] for call in warn.call_args_list)
+    assert "2 HEIC files left out" in warning
+    touch(tmp_path / "phone", "day/3.heic")
+    with pytest.raises(InputError, match="1 HEIC file, which burstfix cannot read"):
+        find_photographs([tmp_path / "phone"], tmp_path / "out")
 
 
 def test_an_input_is_never_an_output_by_whatever_name(tmp_path: Path) -> None:

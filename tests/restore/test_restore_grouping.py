@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 from burstfix.errors import InputError
 from burstfix.restore.grouping import Groups, split_bursts
 from burstfix.restore.inputs import BurstFiles
+from burstfix.restore.report import Reporter
 
 NOON = datetime(2024, 5, 1, 12)
 
@@ -98,6 +100,18 @@ def test_the_name_of_a_burst_outranks_its_times(tmp_path: Path) -> None:
     assert names(split(paths)) == [stems[:2], stems[2:]]
 
 
-def test_a_photograph_without_a_time_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"b\.jpg"):
+def test_a_photograph_without_a_time_is_left_alone_and_the_reason_told(tmp_path: Path) -> None:
+    paths = [photo(tmp_path, f"{n}.jpg", 0.3 * n) for n in range(2)]
+    paths.append(photo(tmp_path, "edited.jpg", None))
+    with patch.object(Reporter, "warn") as warn:
+        groups = split_bursts(BurstFiles(files=tuple(paths)), reporter=Reporter())
+    assert names(groups) == [["0", "1"]]
+    assert groups.alone == (paths[2],)
+    assert groups.unread == ()
+    (warning,) = (call.args[0] for call in warn.call_args_list)
+    assert "edited.jpg does not tell when it was taken" in warning
+
+
+def test_where_there_is_no_burst_a_photograph_without_a_time_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"b\.jpg does not tell when"):
         split([photo(tmp_path, "a.jpg", 0), photo(tmp_path, "b.jpg", None)])

@@ -11,7 +11,14 @@ from made import scene, to_light
 from burstfix.color import SRGB
 from burstfix.errors import InputError, UsageError
 from burstfix.frame import Frame, Metadata, TensorPixels
-from burstfix.restore.kinds import Kinds, Named, find_kinds, kinds_by_name, kinds_by_time
+from burstfix.restore.kinds import (
+    Kinds,
+    Named,
+    find_kinds,
+    kinds_by_name,
+    kinds_by_time,
+    kinds_told,
+)
 
 LIGHT = to_light(scene(160, 200)).astype(np.float32)
 
@@ -75,6 +82,15 @@ def test_what_is_not_named_is_of_the_other_kind() -> None:
     assert kinds_by_name(PATHS, Named()) is None
     assert kinds_by_name(PATHS, Named(noisy=[PATHS[1]])) == Kinds((1,), (0, 2), "options")
     assert kinds_by_name(PATHS, Named(blurry=[PATHS[1]])) == Kinds((0, 2), (1,), "options")
+
+
+def test_a_file_may_be_named_by_another_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    named = Named(noisy=[tmp_path / "b"])
+    assert kinds_by_name(PATHS, named) == Kinds((1,), (0, 2), "options")
+    assert kinds_told(PATHS, [Metadata()] * 3, named) == Kinds((1,), (0, 2), "options")
 
 
 @pytest.mark.parametrize(

@@ -89,13 +89,13 @@ def burst(
         opt.Computing(device, precision, tile, memory),
     )
     options = dataclasses.replace(options, check=check)
-    bursts, notes = find_bursts(frames)
-    for note in notes:
-        terminal.note(note)
+    bursts = find_bursts(frames, terminal, output=output)
     if split:
-        part = partial(split_bursts, gap_s=gap, skip_bad=skip_bad)
+        part = partial(split_bursts, gap_s=gap, skip_bad=skip_bad, reporter=terminal)
         bursts = split_all(bursts, part, terminal)
-    work = list(zip(bursts, name_outputs(output, bursts, backend), strict=True))
+    usual = opt.usual_ending(bit_depth, linear=linear)
+    outputs = name_outputs(output, bursts, backend, terminal, usual=usual)
+    work = list(zip(bursts, outputs, strict=True))
     command = _command(options, terminal)
     if dry_run:
         show_plan(work, command, terminal, json=json, debug=debug)

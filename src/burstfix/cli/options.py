@@ -148,6 +148,11 @@ def read_options(method: Method, writing: Writing, computing: Computing) -> "Opt
     )
 
 
+def usual_ending(bit_depth: int | None, *, linear: bool) -> str:
+    """Return the extension, without the dot, of a picture whose name does not tell one."""
+    return "tif" if linear or bit_depth == 32 else "png"
+
+
 def _reference(text: str) -> Literal["auto", "first"] | int:
     if text == "auto":
         return "auto"

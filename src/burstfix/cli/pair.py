@@ -85,11 +85,13 @@ def pair(
         opt.Computing(device, precision, tile, memory),
     )
     named = _name(noisy or [], blurry or [])
-    pairs = _find(frames or [], named, terminal)
+    pairs = _find(frames or [], named, output, terminal)
     if split:
-        part = partial(split_pairs, gap_s=gap, skip_bad=skip_bad)
+        part = partial(split_pairs, gap_s=gap, skip_bad=skip_bad, reporter=terminal)
         pairs = split_all(pairs, part, terminal)
-    work = list(zip(pairs, name_outputs(output, pairs, backend), strict=True))
+    usual = opt.usual_ending(bit_depth, linear=linear)
+    outputs = name_outputs(output, pairs, backend, terminal, usual=usual)
+    work = list(zip(pairs, outputs, strict=True))
     if named.any and len(work) > 1:
         raise UsageError(
             "--noisy and --blurry name the frames of one pair.",
@@ -121,27 +123,31 @@ def _name(noisy: list[str], blurry: list[str]) -> _Named:
 
     kinds = []
     for option, texts in (("--noisy", noisy), ("--blurry", blurry)):
-        found = find_bursts(texts)[0]
+        found = find_bursts(texts)
         if any(files.folder for files in found):
             raise UsageError(f"{option} names a folder.", "Name files.")
         kinds.append(tuple(path for files in found for path in files.files))
     return _Named(*kinds)
 
 
-def _find(frames: list[str], named: _Named, terminal: "Terminal") -> "list[BurstFiles]":
-    """Expand what was typed to pairs; files whose kind was typed need not be typed again."""
+def _find(
+    frames: list[str], named: _Named, output: Path, terminal: "Terminal"
+) -> "list[BurstFiles]":
+    """Expand what was typed to pairs; files whose kind was typed need not be typed again.
+
+    Raises:
+        UsageError: nothing was typed.
+    """
     from burstfix.restore.inputs import find_bursts
 
-    typed = {Path(text) for text in frames}
-    extra = [path for path in (*named.noisy, *named.blurry) if path not in typed]
+    found = find_bursts(frames, output=output)
+    typed = {path.resolve() for files in found for path in files.files}
+    extra = [path for path in (*named.noisy, *named.blurry) if path.resolve() not in typed]
     if not frames and not extra:
         raise UsageError(
             "No frame is named.", "Name a short and a long exposure, or a folder with both."
         )
-    pairs, notes = find_bursts([*frames, *extra])
-    for note in notes:
-        terminal.note(note)
-    return pairs
+    return find_bursts([*frames, *extra], terminal, output=output)
 
 
 def _command(named: _Named, options: "Options", terminal: "Terminal") -> "Command":

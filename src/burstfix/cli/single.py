@@ -74,7 +74,7 @@ def single(
             "--format",
             "-f",
             help="In a folder; keep takes each photograph's own, PNG for raw files. [default: png; "
-            "tif with --linear]",
+            "tif with --linear or 32 bits]",
             show_default=False,
         ),
     ] = None,
@@ -109,9 +109,7 @@ def single(
     from burstfix.restore.single import Singles
 
     terminal = Terminal(quiet=quiet, verbose=verbose)
-    found, notes = folders.find_photographs(photographs, output)
-    for note in notes:
-        terminal.note(note)
+    found = folders.find_photographs(photographs, output, terminal)
     if on_exists is None:
         many = len(found) > 1 or found[0].folder is not None
         on_exists = opt.OnExists.SKIP if many else opt.OnExists.FAIL
@@ -127,9 +125,8 @@ def single(
         opt.Writing(on_exists, bit_depth, quality, linear, strip),
         opt.Computing(device, precision, tile, memory),
     )
-    outputs = folders.place(
-        found, output, ending and ending.value, "tif" if linear else "png", backend
-    )
+    usual = opt.usual_ending(bit_depth, linear=linear)
+    outputs = folders.place(found, output, ending and ending.value, usual, backend, terminal)
     folders.check_outputs(found, outputs, options)
     paths = [photograph.path for photograph in found]
     work = [(BurstFiles(files=(path,)), to) for path, to in zip(paths, outputs, strict=True)]

@@ -107,7 +107,8 @@ def format_for(
     if container is None:
         raise UsageError(
             f"No picture format has the extension of {path.name!r}.",
-            f"End the output's name in one of {', '.join(_EXTENSIONS)}.",
+            f"End the output's name in one of {', '.join(_EXTENSIONS)}; or make the folder first, "
+            "if it is one.",
         )
     if linear and container != "tiff":
         raise UsageError(

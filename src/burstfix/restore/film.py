@@ -156,7 +156,7 @@ def find_film(arguments: Sequence[str | Path]) -> tuple[Path, ...]:
     plain = [Path(text) for text in arguments]
     if len(plain) == 1 and plain[0].is_file():
         return (plain[0],)
-    bursts, _ = find_bursts(arguments)
+    bursts = find_bursts(arguments)
     files = tuple(path for burst in bursts for path in burst.files)
     if (len(files) > 1 and not all(_is_picture(path) for path in files)) or len(bursts) > 1:
         raise UsageError(

@@ -1,7 +1,7 @@
 """From what was typed to single photographs, and from them to the names of their pictures."""
 
 import os
-import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +11,17 @@ from burstfix.io.write import format_for, is_writable
 from burstfix.restore.inputs import (
     BurstFiles,
     expand,
-    fill_name,
+    fill_names,
+    first_clash,
     natural_key,
     no_picture,
     pictures_in,
+    results_folder,
+    tell_foreign,
+    tell_previews,
 )
 from burstfix.restore.options import Options
+from burstfix.restore.report import Reporter
 
 KEEP = "keep"  # in place of an extension: the photograph's own, where it can be written
 
@@ -30,33 +35,41 @@ class Photograph:
 
 
 def find_photographs(
-    arguments: Sequence[str | Path], output: Path
-) -> tuple[list[Photograph], list[str]]:
+    arguments: Sequence[str | Path], output: Path, reporter: Reporter | None = None
+) -> list[Photograph]:
     """Expand files, globs and folders, with the folders in them, to photographs.
 
     What lies in the output folder is left out, so that a later run does not restore results.
     So are hidden files and folders, links to folders, and files that are no pictures by name.
 
+    Args:
+        arguments: what was typed.
+        output: where results go.
+        reporter: is told what was left out; None is silent.
+
     Returns:
-        The photographs in natural order, and notes on what was left out.
+        The photographs in natural order.
 
     Raises:
         InputError: something does not exist or cannot be listed, or a folder has no picture.
     """
     photographs: list[Photograph] = []
-    notes: list[str] = []
     for path in (found for argument in arguments for found in expand(argument)):
         if not path.is_dir():
             photographs.append(Photograph(path=path))
             continue
-        files, left_out = _walk(path, output)
+        files = _walk(path, results_folder(output), reporter or Reporter())
         photographs += [Photograph(path=file, folder=path) for file in files]
-        notes += left_out
-    return list(dict.fromkeys(photographs)), notes
+    return list(dict.fromkeys(photographs))
 
 
 def place(
-    photographs: Sequence[Photograph], output: Path, ending: str | None, usual: str, backend: str
+    photographs: Sequence[Photograph],
+    output: Path,
+    ending: str | None,
+    usual: str,
+    backend: str,
+    reporter: Reporter | None = None,
 ) -> list[Path]:
     """Decide where each photograph's picture goes.
 
@@ -64,16 +77,19 @@ def place(
         photographs: what is to be restored.
         output: a file, for one photograph; a folder, in which the folders that were named are
             mirrored (one folder's contents directly, several each under its name); or a name with
-            fields in braces, as `inputs.fill_name`.
+            fields in braces, as `inputs.fill_names`.
         ending: extension without the dot in a folder, or `KEEP`; None takes the usual one.
         usual: the usual one.
         backend: fills {backend}.
+        reporter: is told of photographs that do not tell their {date}; None is silent.
 
     Raises:
         UsageError: two photographs would be written to one file, or what is asked for contradicts
             itself.
+        InputError: {date} is asked for, and no file can be read.
     """
-    if _names_folder(photographs, output):
+    in_folder = _names_folder(photographs, output)
+    if in_folder:
         several = len({photograph.folder for photograph in photographs}) > 1
         outputs = [
             output
@@ -88,11 +104,9 @@ def place(
             "Leave --format out, or name a folder.",
         )
     else:
-        outputs = [
-            fill_name(output, BurstFiles(files=(photograph.path,)), backend)
-            for photograph in photographs
-        ]
-    _refuse_collisions(photographs, outputs)
+        bursts = [BurstFiles(files=(photograph.path,)) for photograph in photographs]
+        outputs = fill_names(output, bursts, backend, reporter, usual=usual)
+    _refuse_collisions(photographs, outputs, in_folder=in_folder)
     return outputs
 
 
@@ -127,9 +141,8 @@ def check_outputs(
             )
 
 
-def _walk(folder: Path, output: Path) -> tuple[list[Path], list[str]]:
-    """List the pictures in a folder and in the folders in it, in natural order."""
-    apart = (output.parent if "{" in output.name else output).resolve()
+def _walk(folder: Path, apart: Path, reporter: Reporter) -> list[Path]:
+    """List the pictures in a folder and in the folders in it but `apart`, in natural order."""
 
     def fail(error: OSError) -> None:
         raise InputError(
@@ -138,18 +151,20 @@ def _walk(folder: Path, output: Path) -> tuple[list[Path], list[str]]:
         ) from error
 
     files: list[Path] = []
-    notes: list[str] = []
+    foreign: Counter[str] = Counter()  # told once, however many folders hold some
     for place_, inner, _ in os.walk(folder, onerror=fail):
         here = Path(place_)
         shown = (here / name for name in inner if not name.startswith("."))
         kept = sorted((path for path in shown if path.resolve() != apart), key=natural_key)
         inner[:] = [path.name for path in kept]
-        found, left_out = pictures_in(here)
-        files += found
-        notes += left_out
+        listing = pictures_in(here)
+        tell_previews(here, listing, reporter)
+        files += listing.files
+        foreign += listing.foreign
     if not files:
-        raise no_picture(folder)
-    return files, notes
+        raise no_picture(folder, foreign)
+    tell_foreign(folder, foreign, reporter)
+    return files
 
 
 def _names_folder(photographs: Sequence[Photograph], output: Path) -> bool:
@@ -179,17 +194,17 @@ def _suffix(path: Path, ending: str) -> str:
     return path.suffix if is_writable(path) else ".png"
 
 
-def _refuse_collisions(photographs: Sequence[Photograph], outputs: Sequence[Path]) -> None:
-    first: dict[str, Path] = {}
-    for photograph, output in zip(photographs, outputs, strict=True):
-        # Where the system ignores case, or how accents are composed, these are one file.
-        key = unicodedata.normalize("NFC", str(output)).casefold()
-        if key in first:
-            raise UsageError(
-                f"{first[key]} and {photograph.path} would both be written to {output}.",
-                "Rename one, restore them into different folders, or try --format keep.",
-            )
-        first[key] = photograph.path
+def _refuse_collisions(
+    photographs: Sequence[Photograph], outputs: Sequence[Path], *, in_folder: bool
+) -> None:
+    if clash := first_clash(outputs):
+        one, other = (photographs[number].path for number in clash)
+        told_apart = len({_suffix(path, KEEP).casefold() for path in (one, other)}) > 1
+        keep = ", or try --format keep" if in_folder and told_apart else ""
+        raise UsageError(
+            f"{one} and {other} would both be written to {outputs[clash[1]]}.",
+            f"Rename one, or restore them into different folders{keep}.",
+        )
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

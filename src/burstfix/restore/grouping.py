@@ -11,10 +11,12 @@ from burstfix.errors import InputError
 from burstfix.io.decode import Probe, probe
 from burstfix.restore.inputs import BurstFiles, natural_key
 from burstfix.restore.kinds import kinds_by_time
+from burstfix.restore.report import Reporter
 
 PAIR_GAP_S = 30.0  # likewise within a pair: settings are changed in between
 GAP_S = 2.0  # between one exposure's end and the next one's start, within a burst
 _WHOLE_SECOND_S = 1.0  # by how much a time without sub-seconds may be off
+_UNDATED = "{} does not tell when it was taken, so its burst is not known"
 _NAMED = re.compile(  # IMG_2019_BURST003.jpg; 00003IMG_00003_BURST20190101123456789.jpg
     r"(?P<before>.+)_BURST\d{1,4}(?!\d)|.*BURST(?P<after>\d{8,})", re.IGNORECASE
 )
@@ -26,7 +28,7 @@ class Groups:
 
     Args:
         bursts: in order of time; each of two frames or more.
-        alone: photographs that belong to none.
+        alone: photographs that belong to none, or do not tell when they were taken.
         unread: files that were left out, since they cannot be read.
     """
 
@@ -35,7 +37,13 @@ class Groups:
     unread: tuple[Path, ...] = ()
 
 
-def split_bursts(burst: BurstFiles, gap_s: float = GAP_S, *, skip_bad: bool = False) -> Groups:
+def split_bursts(
+    burst: BurstFiles,
+    gap_s: float = GAP_S,
+    *,
+    skip_bad: bool = False,
+    reporter: Reporter | None = None,
+) -> Groups:
     """Part files into bursts.
 
     A camera's own name for a burst decides, in the file or in its name. Else photographs belong
@@ -46,14 +54,22 @@ def split_bursts(burst: BurstFiles, gap_s: float = GAP_S, *, skip_bad: bool = Fa
         burst: all the files.
         gap_s: the longest pause within a burst [s].
         skip_bad: leave out what cannot be read.
+        reporter: is told of files that do not tell when they were taken; None is silent.
 
     Raises:
-        InputError: a file cannot be read or does not tell when it was taken, or there is no burst.
+        InputError: a file cannot be read, or there is no burst.
     """
-    return _named(_parts(burst, gap_s, skip_bad=skip_bad), burst, gap_s)
+    dated, undated = _looks(burst, reporter or Reporter(), skip_bad=skip_bad)
+    return _named(_parts(dated, gap_s), undated, burst, gap_s)
 
 
-def split_pairs(pairs: BurstFiles, gap_s: float = PAIR_GAP_S, *, skip_bad: bool = False) -> Groups:
+def split_pairs(
+    pairs: BurstFiles,
+    gap_s: float = PAIR_GAP_S,
+    *,
+    skip_bad: bool = False,
+    reporter: Reporter | None = None,
+) -> Groups:
     """Part files into pairs of short and long exposures.
 
     They are parted as bursts are, then, by exposure times, where a kind comes back: short, long,
@@ -63,13 +79,14 @@ def split_pairs(pairs: BurstFiles, gap_s: float = PAIR_GAP_S, *, skip_bad: bool 
         pairs: all the files.
         gap_s: the longest pause within a pair [s].
         skip_bad: leave out what cannot be read.
+        reporter: as `split_bursts`.
 
     Raises:
         InputError: as `split_bursts`.
     """
-    parted = _parts(pairs, gap_s, skip_bad=skip_bad)
-    parts = [pair for part in parted for pair in _alternating(part)]
-    return _named(parts, pairs, gap_s)
+    dated, undated = _looks(pairs, reporter or Reporter(), skip_bad=skip_bad)
+    parts = [pair for part in _parts(dated, gap_s) for pair in _alternating(part)]
+    return _named(parts, undated, pairs, gap_s)
 
 
 def _alternating(part: list[Probe]) -> list[list[Probe]]:
@@ -89,29 +106,49 @@ def _alternating(part: list[Probe]) -> list[list[Probe]]:
     return [one + other for one, other in zip(runs[::2], runs[1::2], strict=True)]
 
 
-def _parts(files: BurstFiles, gap_s: float, *, skip_bad: bool) -> list[list[Probe]]:
+def _looks(
+    files: BurstFiles, reporter: Reporter, *, skip_bad: bool
+) -> tuple[list[Probe], list[Probe]]:
+    """Look at files: those whose time or name can tell the burst, and the others."""
+    looks = probe(files.files, skip_bad=skip_bad)
+    dated = [look for look in looks if look.metadata.taken or _identity(look)]
+    undated = [look for look in looks if not look.metadata.taken and not _identity(look)]
+    for look in undated if dated else ():  # without any, that is the error
+        reporter.warn(f"{_UNDATED.format(look.path.name)}, and it is left out.")
+    return dated, undated
+
+
+def _parts(looks: Sequence[Probe], gap_s: float) -> list[list[Probe]]:
     """Part files by kind and time; the parts and what is in them in the order taken."""
     groups: dict[Hashable, list[Probe]] = {}
-    for look in probe(files.files, skip_bad=skip_bad):
+    for look in looks:
         groups.setdefault(_kind(look), []).append(look)
     parted = [part for group in groups.values() for part in _by_time(group, gap_s)]
     parted.sort(key=lambda part: (_start_s(part[0]), natural_key(part[0].path)))
     return parted
 
 
-def _named(parted: Sequence[Sequence[Probe]], burst: BurstFiles, gap_s: float) -> Groups:
+def _named(
+    parted: Sequence[Sequence[Probe]], undated: Sequence[Probe], burst: BurstFiles, gap_s: float
+) -> Groups:
     """Turn parts into bursts, and tell which photographs are alone."""
     files = [tuple(sorted((look.path for look in part), key=natural_key)) for part in parted]
     bursts = tuple(BurstFiles(files=part) for part in files if len(part) > 1)
+    if not bursts and undated:
+        raise InputError(
+            f"{_UNDATED.format(undated[0].path.name)}.",
+            "Name the frames of each burst, or put them into a folder each.",
+        )
     if not bursts:
         raise InputError(
             f"No two of the {len(burst.files)} photographs were taken within {gap_s:g} s.",
             "Name the frames of a burst themselves, or allow more with --gap.",
         )
-    read = {path for part in files for path in part}
+    alone = [part[0] for part in files if len(part) == 1] + [look.path for look in undated]
+    read = {path for part in files for path in part} | set(alone)
     return Groups(
         bursts=bursts,
-        alone=tuple(part[0] for part in files if len(part) == 1),
+        alone=tuple(alone),
         unread=tuple(path for path in burst.files if path not in read),
     )
 
@@ -147,11 +184,6 @@ def _by_time(group: Sequence[Probe], gap_s: float) -> list[list[Probe]]:
 def _start_s(look: Probe) -> float:
     """Return when a photograph was taken, by the camera's clock [s]; 0 where a name suffices."""
     taken = look.metadata.taken
-    if taken is not None:
-        return (taken - datetime(1970, 1, 1, tzinfo=taken.tzinfo)).total_seconds()
-    if _identity(look):
+    if taken is None:
         return 0.0
-    raise InputError(
-        f"{look.path.name} does not tell when it was taken, so its burst is not known.",
-        "Leave it out, or name the frames of each burst, or put them into a folder each.",
-    )
+    return (taken - datetime(1970, 1, 1, tzinfo=taken.tzinfo)).total_seconds()

@@ -2,12 +2,15 @@
 
 import glob
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from burstfix.errors import InputError, UsageError
+from burstfix.io.mark import is_result
+from burstfix.restore.report import Reporter
 
 _RASTER = ".jpg .jpeg .jpe .png .tif .tiff .webp .avif .jp2 .j2k .bmp .ppm .pgm .pnm"
 RASTER_SUFFIXES = frozenset(_RASTER.split())
@@ -16,6 +19,21 @@ _RAW = (
     " .mef .mos .mrw .nef .nrw .orf .pef .ptx .raf .raw .rw2 .rwl .sr2 .srf .srw .x3f"
 )
 RAW_SUFFIXES = frozenset(_RAW.split())
+_JPEG = frozenset({".jpg", ".jpeg", ".jpe"})
+_HEIF = frozenset({".heic", ".heif", ".hif"})
+_FOREIGN = {  # what cannot be read
+    **dict.fromkeys(_HEIF, "HEIC"),
+    ".jxl": "JPEG XL",
+    ".gif": "GIF",
+    ".psd": "PSD",
+    ".psb": "PSD",
+}
+_FOREIGN_MENDS = {
+    "HEIC": "Convert them to JPEG or TIFF, or set the phone to take its most compatible format.",
+    "JPEG XL": "Convert them to PNG or TIFF; djxl of libjxl does so without loss.",
+    "GIF": "Give photographs: raw, JPEG, PNG, TIFF or WebP.",
+    "PSD": "Save them as TIFF in the editor.",
+}
 NAME_FIELDS = ("stem", "first", "last", "n", "date", "backend", "ext")
 
 
@@ -32,33 +50,94 @@ class BurstFiles:
         return self.folder.resolve().name if self.folder else self.files[0].stem
 
 
-def find_bursts(arguments: Sequence[str | Path]) -> tuple[list[BurstFiles], list[str]]:
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """The pictures in a folder.
+
+    Args:
+        files: in natural order.
+        previews: how many files were left out since the raw files beside them stand for them.
+        foreign: how many cannot be read, by format.
+    """
+
+    files: tuple[Path, ...]
+    previews: int
+    foreign: Counter[str]
+
+
+def find_bursts(
+    arguments: Sequence[str | Path],
+    reporter: Reporter | None = None,
+    *,
+    output: Path | None = None,
+) -> list[BurstFiles]:
     """Expand files, folders and globs to bursts: all files named are one, each folder is one.
 
     Globs are expanded here too, since Windows shells do not; a file whose name contains
     brackets is taken literally where it exists.
 
-    Returns:
-        The bursts, and notes on files that were left out (JPEG beside its raw file).
+    Args:
+        arguments: what was typed.
+        reporter: is told what was left out; None is silent.
+        output: where results go. In folders, earlier results are then no frames; and the folder
+            that results go to is no burst, unless it is the only one. None takes all pictures.
 
     Raises:
-        InputError: something does not exist, or a folder has no picture.
+        InputError: something does not exist, or a folder has no picture, or all have none but
+            results.
     """
-    loose: list[Path] = []
-    bursts: list[BurstFiles] = []
-    notes: list[str] = []
-    for path in (found for argument in arguments for found in expand(argument)):
-        if path.is_dir():
-            files, left_out = pictures_in(path)
-            if not files:
-                raise no_picture(path)
-            bursts.append(BurstFiles(files=tuple(files), folder=path))
-            notes += left_out
+    told = reporter or Reporter()
+    found = [path for argument in arguments for path in expand(argument)]
+    folders = [path for path in found if path.is_dir()]
+    loose = _refuse_repeats([path for path in found if not path.is_dir()])
+    bursts = [BurstFiles(files=tuple(loose))] if loose else []
+    if output is not None:
+        folders = _without_target(folders, results_folder(output), told)
+    bare = []
+    for folder in folders:
+        if files := _frames_in(folder, told, results=output is None):
+            bursts.append(BurstFiles(files=tuple(files), folder=folder))
         else:
-            loose.append(path)
-    if loose:
-        bursts.insert(0, BurstFiles(files=tuple(_refuse_repeats(loose))))
-    return bursts, notes
+            bare.append(folder)
+    if bare and not bursts:
+        raise InputError(
+            f"{bare[0]} holds no picture but those that burstfix restored.",
+            "Name another folder, or these pictures themselves.",
+        )
+    for folder in bare:
+        told.warn(f"{folder} is left out: burstfix restored all pictures in it.")
+    return bursts
+
+
+def results_folder(output: Path) -> Path:
+    """Return the folder that results go to, if `output` is one or a name with fields."""
+    return (output.parent if "{" in output.name else output).resolve()
+
+
+def _without_target(folders: list[Path], target: Path, reporter: Reporter) -> list[Path]:
+    """Leave out the folder that results go to, which a glob takes along in a later run."""
+    others = [folder for folder in folders if folder.resolve() != target]
+    if not others or len(others) == len(folders):
+        return folders
+    reporter.warn(f"{target} is left out: it is where -o puts the results.")
+    return others
+
+
+def _frames_in(folder: Path, reporter: Reporter, *, results: bool) -> list[Path]:
+    """List a folder's pictures; unless asked for, without those that burstfix restored.
+
+    Raises:
+        InputError: the folder has no picture at all.
+    """
+    listing = pictures_in(folder)
+    if not listing.files:
+        raise no_picture(folder, listing.foreign)
+    tell_foreign(folder, listing.foreign, reporter)
+    tell_previews(folder, listing, reporter)
+    frames = [path for path in listing.files if results or _is_raw(path) or not is_result(path)]
+    if count := len(listing.files) - len(frames):
+        reporter.note(f"{folder}: pictures that burstfix restored are left out ({count}).")
+    return frames
 
 
 def natural_key(path: Path) -> tuple[tuple[int, int | str], ...]:
@@ -67,7 +146,14 @@ def natural_key(path: Path) -> tuple[tuple[int, int | str], ...]:
     return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in parts if part)
 
 
-def name_outputs(template: Path, bursts: Sequence[BurstFiles], backend: str) -> list[Path]:
+def name_outputs(
+    template: Path,
+    bursts: Sequence[BurstFiles],
+    backend: str,
+    reporter: Reporter | None = None,
+    *,
+    usual: str = "png",
+) -> list[Path]:
     """Decide where each burst's picture goes.
 
     Args:
@@ -75,23 +161,38 @@ def name_outputs(template: Path, bursts: Sequence[BurstFiles], backend: str) -> 
             name with fields in braces: {stem} {first} {last} {n} {date} {backend} {ext}.
         bursts: what is to be restored.
         backend: fills {backend}.
+        reporter: is told of bursts that do not tell their {date}; None is silent.
+        usual: extension without the dot, in a folder and for {ext}.
 
     Raises:
         UsageError: an unknown field, or two bursts would write the same file.
+        InputError: {date} is asked for, and no file can be read.
     """
     folder_wanted = template.is_dir() or (not template.suffix and "{" not in template.name)
     if folder_wanted:
-        outputs = [template / f"{burst.name}.png" for burst in bursts]
+        outputs = [template / f"{burst.name}.{usual}" for burst in bursts]
     else:
-        outputs = [fill_name(template, burst, backend) for burst in bursts]
-    for path, count in Counter(str(path).casefold() for path in outputs).items():
-        if count > 1:
-            raise UsageError(
-                f"{count} bursts would be written to the same file, {path}.",
-                "Give a folder as -o, or use {stem} in its name, and give the bursts' folders "
-                "different names.",
-            )
+        outputs = fill_names(template, bursts, backend, reporter, usual=usual)
+    if clash := first_clash(outputs):
+        one, other = (bursts[number].folder or bursts[number].files[0] for number in clash)
+        raise UsageError(
+            f"The bursts {one} and {other} would be written to the same file, {outputs[clash[1]]}.",
+            "Give a folder as -o, one that exists where its name has a dot; or use {stem} in its "
+            "name. Give the bursts' folders different names.",
+        )
     return outputs
+
+
+def first_clash(outputs: Sequence[Path]) -> tuple[int, int] | None:
+    """Return the numbers of the first two outputs that would be one file; None if none are."""
+    first: dict[str, int] = {}
+    for number, output in enumerate(outputs):
+        # Where the system ignores case, or how accents are composed, these are one file.
+        key = unicodedata.normalize("NFC", str(output)).casefold()
+        if key in first:
+            return first[key], number
+        first[key] = number
+    return None
 
 
 def expand(argument: str | Path) -> list[Path]:
@@ -114,41 +215,76 @@ def expand(argument: str | Path) -> list[Path]:
     raise InputError(f"{argument} does not exist.", "Check the name and the folder.")
 
 
-def pictures_in(folder: Path) -> tuple[list[Path], list[str]]:
-    """List a folder's pictures in natural order; a raw file stands for the JPEG beside it.
-
-    Returns:
-        The files, and notes on those left out.
+def pictures_in(folder: Path) -> Listing:
+    """List a folder's pictures; a raw file stands for the JPEG or HEIF file beside it.
 
     Raises:
         InputError: the folder cannot be listed.
     """
     try:
-        known = [
+        seen = [
             path
             for path in sorted(folder.iterdir(), key=natural_key)
-            if path.is_file()
-            and not path.name.startswith(".")
-            and path.suffix.lower() in RASTER_SUFFIXES | RAW_SUFFIXES
+            if path.is_file() and not path.name.startswith(".")
         ]
     except OSError as error:
         raise _closed(folder, error) from error
-    raw_stems = {path.stem for path in known if path.suffix.lower() in RAW_SUFFIXES}
-    developed = [
-        path for path in known if path.stem in raw_stems and path.suffix.lower() in RASTER_SUFFIXES
+    raw_stems = {path.stem for path in seen if _is_raw(path)}
+    # A camera writes these beside its raw files; a TIFF or PNG file there is someone's work.
+    previews = [
+        path for path in seen if path.stem in raw_stems and path.suffix.lower() in _JPEG | _HEIF
     ]
-    files = [path for path in known if path not in developed]
-    notes = []
-    if developed:
-        notes = [f"{folder}: took the raw files, not the {len(developed)} pictures beside them."]
-    return files, notes
+    rest = [path for path in seen if path not in set(previews)]
+    formats = [_FOREIGN.get(path.suffix.lower()) for path in rest]
+    return Listing(
+        files=tuple(path for path in rest if path.suffix.lower() in RASTER_SUFFIXES | RAW_SUFFIXES),
+        previews=len(previews),
+        foreign=Counter(kind for kind in formats if kind),
+    )
 
 
-def no_picture(folder: Path) -> InputError:
-    """Make the error of a folder without pictures."""
+def tell_previews(folder: Path, listing: Listing, reporter: Reporter) -> None:
+    """Tell that raw files were taken, and not what the camera wrote beside them."""
+    if listing.previews:
+        reporter.note(
+            f"{folder}: took the raw files, not the {listing.previews} pictures beside them."
+        )
+
+
+def tell_foreign(folder: Path, foreign: Counter[str], reporter: Reporter) -> None:
+    """Warn of photographs in a folder that cannot be read.
+
+    Args:
+        folder: where they are.
+        foreign: how many, by format.
+        reporter: is told.
+    """
+    for kind in foreign:
+        told = _counted(kind, foreign[kind])
+        reporter.warn(
+            f"{folder}: {told} left out, which burstfix cannot read. {_FOREIGN_MENDS[kind]}"
+        )
+
+
+def no_picture(folder: Path, foreign: Counter[str]) -> InputError:
+    """Make the error of a folder without pictures, but for some that cannot be read."""
+    if foreign:
+        told = " and ".join(_counted(kind, foreign[kind]) for kind in foreign)
+        return InputError(
+            f"{folder} holds no picture but {told}, which burstfix cannot read.",
+            " ".join(_FOREIGN_MENDS[kind] for kind in foreign),
+        )
     return InputError(
         f"{folder} holds no picture.", "Name a folder with raw files, JPEG, PNG, TIFF or WebP."
     )
+
+
+def _counted(kind: str, count: int) -> str:
+    return f"{count} {kind} {'file' if count == 1 else 'files'}"
+
+
+def _is_raw(path: Path) -> bool:
+    return path.suffix.lower() in RAW_SUFFIXES
 
 
 def _closed(path: Path, error: OSError) -> InputError:
@@ -165,26 +301,39 @@ def _refuse_repeats(files: list[Path]) -> list[Path]:
     return files
 
 
-def fill_name(template: Path, burst: BurstFiles, backend: str) -> Path:
-    """Fill the fields in braces of an output's name.
+def fill_names(
+    template: Path,
+    bursts: Sequence[BurstFiles],
+    backend: str,
+    reporter: Reporter | None = None,
+    *,
+    usual: str = "png",
+) -> list[Path]:
+    """Fill the fields in braces of outputs' names, as `name_outputs`.
 
     Raises:
         UsageError: a field is not known.
-        InputError: {date} is asked for, and the file does not tell.
+        InputError: {date} is asked for, and no file can be read.
     """
-    fields = {
+    dates: dict[Path, str] = {}
+    if "{date}" in str(template):
+        dates = _dates_of([burst.files[0] for burst in bursts], reporter or Reporter())
+    ending = template.suffix.lstrip(".")
+    shared = {"backend": backend, "ext": ending if ending and "{" not in ending else usual}
+    return [_fill(template, burst, shared, dates.get(burst.files[0], "")) for burst in bursts]
+
+
+def _fill(template: Path, burst: BurstFiles, shared: dict[str, str], date: str) -> Path:
+    fields = shared | {
         "stem": burst.name,
         "first": burst.files[0].stem,
         "last": burst.files[-1].stem,
         "n": str(len(burst.files)),
-        "backend": backend,
-        "ext": "png" if "{" in template.suffix else template.suffix.lstrip(".") or "png",
     }
-    text = str(template)
-    if "{date}" in text:
-        fields["date"] = _date_of(burst.files[0])
+    if date:
+        fields["date"] = date
     try:
-        return Path(text.format_map(fields))
+        return Path(str(template).format_map(fields))
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise UsageError(
             f"-o {template} has a field that is not known.",
@@ -192,12 +341,18 @@ def fill_name(template: Path, burst: BurstFiles, backend: str) -> Path:
         ) from error
 
 
-def _date_of(path: Path) -> str:
+def _dates_of(paths: Sequence[Path], reporter: Reporter) -> dict[Path, str]:
+    """Return the days on which photographs were taken; "undated" where a file does not tell.
+
+    A file that cannot be read fails when it is restored, and stops no other here.
+    """
     from burstfix.io.decode import probe  # only where {date} asks for it
 
-    taken = probe([path])[0].metadata.taken
-    if taken is None:
-        raise InputError(
-            f"{path.name} does not tell when it was taken.", "Leave {date} out of the name."
-        )
-    return taken.strftime("%Y-%m-%d")
+    taken = {look.path: look.metadata.taken for look in probe(paths, skip_bad=True)}
+    dates = {}
+    for path in paths:
+        moment = taken.get(path)
+        dates[path] = moment.strftime("%Y-%m-%d") if moment else "undated"
+        if moment is None:
+            reporter.warn(f"{path.name} does not tell when it was taken; {{date}} becomes undated.")
+    return dates

@@ -1,7 +1,7 @@
 """Tell the short, noisy exposures of a pair from the long, shaken ones."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -54,6 +54,8 @@ class Named:
 def kinds_by_name(paths: Sequence[Path | None], named: Named) -> Kinds | None:
     """Tell by what the user said; files not named are of the kind that was not named.
 
+    A file may be named by another path than as a frame.
+
     Returns:
         None where nothing was said.
 
@@ -62,12 +64,13 @@ def kinds_by_name(paths: Sequence[Path | None], named: Named) -> Kinds | None:
     """
     if not named.noisy and not named.blurry:
         return None
+    places = _places(paths)
     for path in (*named.noisy, *named.blurry):
-        if path not in paths:
+        if path.resolve() not in places:
             raise UsageError(f"{path} is not among the frames.", "Name it as a frame too.")
     numbers = range(len(paths))
-    noisy = tuple(n for n in numbers if paths[n] in named.noisy)
-    blurry = tuple(n for n in numbers if paths[n] in named.blurry)
+    noisy = tuple(n for n in numbers if places[n] in _places(named.noisy))
+    blurry = tuple(n for n in numbers if places[n] in _places(named.blurry))
     rest = tuple(n for n in numbers if n not in noisy and n not in blurry)
     if rest and noisy and blurry:
         raise UsageError(
@@ -150,9 +153,10 @@ def kinds_told(
             "A pair needs two frames, a short and a long exposure.",
             "Name both; or restore one frame with `burstfix burst`.",
         )
+    places = _places(paths)
     read = Named(
-        noisy=[path for path in named.noisy if path in paths],
-        blurry=[path for path in named.blurry if path in paths],
+        noisy=[path for path in named.noisy if path.resolve() in places],
+        blurry=[path for path in named.blurry if path.resolve() in places],
     )
     for kind, said, there in (
         ("noisy", named.noisy, read.noisy),
@@ -181,6 +185,11 @@ def noise_to_signal(frame: Frame) -> float:
     signal = open_to_light.mean().clamp_min(1e-6)
     variance = estimate(light).variance(signal)
     return float(variance / signal.square())
+
+
+def _places(paths: Iterable[Path | None]) -> list[Path | None]:
+    """Return where files are, by whatever path they were named."""
+    return [path.resolve() if path else None for path in paths]
 
 
 def _sharpness(frame: Frame) -> float:
