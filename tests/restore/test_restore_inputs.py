@@ -17,6 +17,7 @@ from burstfix.restore.inputs import (
     find_bursts,
     name_outputs,
     natural_key,
+    pictures_in,
 )
 from burstfix.restore.report import Reporter
 
@@ -80,13 +81,14 @@ def test_a_raw_file_stands_for_the_jpeg_beside_it(tmp_path: Path) -> None:
     assert "2 pictures" in told.notes[0]
 
 
-def test_an_edit_beside_a_raw_file_is_a_picture_and_a_preview_is_not(tmp_path: Path) -> None:
+def test_an_edit_beside_a_raw_file_is_a_picture_but_no_frame_of_its_burst(tmp_path: Path) -> None:
     touch(tmp_path, "1.dng", "1.tif", "1.png", "1.HIF", "1.JPEG")
+    assert [path.name for path in pictures_in(tmp_path).files] == ["1.dng", "1.png", "1.tif"]
     told = Told()
     (burst,) = find_bursts([tmp_path], told)
-    assert [path.name for path in burst.files] == ["1.dng", "1.png", "1.tif"]
+    assert [path.name for path in burst.files] == ["1.dng"]
     assert "2 pictures" in told.notes[0]
-    assert not told.warnings
+    assert told.warnings[0].endswith("not what was made of them: 1.png, 1.tif.")
 
 
 def test_what_cannot_be_read_in_a_folder_is_told_with_its_mend(tmp_path: Path) -> None:

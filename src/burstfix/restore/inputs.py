@@ -137,7 +137,12 @@ def _frames_in(folder: Path, reporter: Reporter, *, results: bool) -> list[Path]
     frames = [path for path in listing.files if results or _is_raw(path) or not is_result(path)]
     if count := len(listing.files) - len(frames):
         reporter.note(f"{folder}: pictures that burstfix restored are left out ({count}).")
-    return frames
+    raw_stems = {path.stem for path in frames if _is_raw(path)}
+    worked = [path for path in frames if path.stem in raw_stems and not _is_raw(path)]
+    if worked:  # a burst is of one kind
+        names = ", ".join(path.name for path in worked)
+        reporter.warn(f"{folder}: the raw files are taken, not what was made of them: {names}.")
+    return [path for path in frames if path not in set(worked)]
 
 
 def natural_key(path: Path) -> tuple[tuple[int, int | str], ...]:
