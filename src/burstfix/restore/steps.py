@@ -145,7 +145,8 @@ def plan(
     loaded.tell(report)
     if target:
         _map_path(target, paths, loaded, options)
-    report.device = str(device.choose(options.device))
+    place = Place(device.choose(options.device), options.precision)
+    report.device, report.precision = str(place.device), place.precision_of(loaded.network)
     probes = supply.probe(paths, options)
     report.size = probes[0].size
     read = {look.path for look in probes}
@@ -160,7 +161,14 @@ def _begin(
     task: Task, paths: Sequence[Path], output: Path, options: Options
 ) -> tuple[Report, Path | None]:
     """Open a report, and decide which file will be written; None where it is skipped."""
-    report = Report(task=task, output=str(output), backend=options.backend, version=__version__)
+    report = Report(
+        task=task,
+        output=str(output),
+        backend=options.backend,
+        settings=dict(options.settings),
+        strength=options.strength,
+        version=__version__,
+    )
     _format(output, options)
     target = resolve_output(output, on_exists=options.on_exists, inputs=paths)
     if target is None:

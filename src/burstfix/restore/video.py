@@ -90,7 +90,11 @@ def _prepare(
     paths = (source,) if isinstance(source, Path) else tuple(source)
     output = output if output.name else output.resolve()  # as of -o .
     report = VideoReport(
-        task="video", output=str(output), backend=options.backend, version=__version__
+        task="video",
+        output=str(output),
+        backend=options.backend,
+        settings=dict(options.settings),
+        version=__version__,
     )
     target = _target(output, paths, options)
     if target is None:
