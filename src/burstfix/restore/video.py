@@ -108,7 +108,7 @@ def _prepare(
     place = place_for(options, recorder)
     _tell_place(report, place, loaded.network)
     report.alignment = alignment_for(loaded.network.contract)
-    stills = _is_folder(output)
+    stills = is_folder(output)
     with open_film(paths, options.rate, stills=stills) as film:
         report.size = film.info.size
         network = loaded.network
@@ -284,7 +284,7 @@ def _check_any(job: _Job, broken: list[BrokenClip]) -> None:
 
 def _target(output: Path, paths: Sequence[Path], options: VideoOptions) -> Path | None:
     """Decide what will be written; None where it is skipped."""
-    if not _is_folder(output):
+    if not is_folder(output):
         return resolve_output(output, on_exists=options.on_exists, inputs=paths)
     if any(path.resolve().parent == output.resolve() for path in paths):
         raise OutputError(
@@ -294,7 +294,7 @@ def _target(output: Path, paths: Sequence[Path], options: VideoOptions) -> Path 
     return resolve_folder(output, on_exists=options.on_exists)
 
 
-def _is_folder(output: Path) -> bool:
+def is_folder(output: Path) -> bool:
     """Tell whether pictures are asked for: the name is that of a folder, or has no extension."""
     return output.is_dir() or not output.suffix
 
