@@ -13,9 +13,21 @@ from burstfix.errors import DeviceError, UsageError
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_DTYPES: dict[Precision, torch.dtype] = {
+    "fp32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
 _UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _UNKNOWN_FREE = 4 << 30  # taken where the system does not tell
+
+# What allocators without an exception of their own write.
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "ALLOC_FAILED",
+)
 
 
 def choose(name: str = "auto") -> torch.device:
@@ -58,6 +70,32 @@ def choose_precision(name: Precision, device: torch.device) -> torch.dtype:
     if device.type == "cpu" and _cpu_computes_bf16():
         return torch.bfloat16
     return torch.float32
+
+
+def precision_of(dtype: torch.dtype) -> Precision:
+    """Name a type that `choose_precision` returned."""
+    return next(name for name, known in _DTYPES.items() if known == dtype)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an exception says that memory did not suffice."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _OUT_OF_MEMORY)
+
+
+def lacks_memory(device: torch.device, what: str) -> DeviceError:
+    """Make the error of a device whose memory does not suffice.
+
+    Args:
+        device: where.
+        what: words what for: "for the network".
+    """
+    another = "" if device.type == "cpu" else "choose another device (--device cpu), "
+    return DeviceError(
+        f"The memory of {device} does not suffice {what}.",
+        f"Close other programs, use fewer frames, {another}or take a lighter --backend.",
+    )
 
 
 def free_memory(device: torch.device) -> int:

@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import cv2
@@ -19,6 +21,7 @@ from made import scene, small_weights
 from PIL import Image, ImageCms
 
 from burstfix.cli.app import main
+from burstfix.io.write import Canvas, save
 
 BAD = ("cut.jpg", "day/text.png")
 GOOD = (*(f"{number}.jpg" for number in range(6)), "日没/été.png", "day/ä 1.tif", "day/x/last.webp")
@@ -130,6 +133,57 @@ def test_bad_files_stop_no_other_and_a_rerun_does_what_is_left(
     assert contents(output) == made
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
     assert contents(album.folder) == before
+
+
+@pytest.fixture
+def faulty() -> Iterator[None]:
+    """One photograph meets a fault of burstfix's, and one finds no memory, as they are written."""
+
+    def faulty_save(canvas: Canvas, path: Path, **options: Any) -> list[str]:  # noqa: ANN401
+        if path.name == "2.png":
+            raise ZeroDivisionError("division by zero")
+        if path.name == "3.png":
+            raise MemoryError
+        return save(canvas, path, **options)
+
+    with patch("burstfix.restore.steps.save", faulty_save):
+        yield
+
+
+@pytest.mark.usefixtures("faulty")
+@pytest.mark.parametrize("debug", [(), ("--debug",)])
+def test_a_fault_stops_no_other_photograph_and_debug_only_shows_it(
+    album: Album, whole: dict[str, bytes], tmp_path: Path, debug: tuple[str, ...]
+) -> None:
+    output = tmp_path / "out"
+    done = burstfix(*album.named, "-o", output, "--json", *debug)
+    assert done.returncode == 1
+    assert contents(output) == {
+        name: content for name, content in whole.items() if name not in {"2.png", "3.png"}
+    }
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    failed = [line for line in lines if line["status"] == "failed"]
+    assert [line["exit_code"] for line in failed] == [1, 6, 3, 3]
+    assert "fault: ZeroDivisionError" in failed[0]["error"]
+    assert "fault: ZeroDivisionError: division by zero" in done.stderr
+    assert "4 of 11 photographs failed:" in done.stderr
+    assert done.stderr.count("Traceback") >= 4 if debug else "Traceback" not in done.stderr
+
+
+@pytest.mark.usefixtures("faulty")
+@pytest.mark.parametrize(("name", "exit_code"), [("2.jpg", 1), ("3.jpg", 6), (BAD[0], 3)])
+def test_a_lone_photograph_that_fails_has_its_line_of_json_and_its_exit_code(
+    album: Album, tmp_path: Path, name: str, exit_code: int
+) -> None:
+    output = tmp_path / Path(name).with_suffix(".png").name
+    done = burstfix(
+        "single", album.folder / name, "-w", album.weights, "-o", output, "--json", "-q"
+    )
+    assert done.returncode == exit_code
+    line = json.loads(done.stdout)
+    assert (line["status"], line["exit_code"]) == ("failed", exit_code)
+    assert line["error"] in done.stderr
+    assert line["mend"] in done.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")

@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -104,6 +105,29 @@ def test_tuned_weights_lie_beside_the_film_and_serve_a_run_that_goes_on(
     assert code == 0, err
     assert json.loads(out)["backend_weights"] == str(beside)
     assert "held out" not in err
+
+
+def test_tuned_weights_replace_nothing_that_they_must_not(
+    film: Path, untrained: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tuned(*_: object) -> NoReturn:
+        raise AssertionError("Tuning began.")
+
+    monkeypatch.setattr("burstfix.cli.tuning.tune_to_films", tuned)
+    beside = tmp_path / "out.mp4.tuned.safetensors"
+    beside.write_bytes(untrained.read_bytes())
+    arguments = ("video", film, "-o", tmp_path / "out.mp4", "--tune", "--device", "cpu")
+    for weights_file, on_exists, told in (
+        (untrained, "fail", "exists already"),
+        (untrained, "skip", "exists already"),
+        (beside, "overwrite", "never replaced"),
+    ):
+        code, _, err = run(*arguments, "-w", weights_file, "--on-exists", on_exists)
+        assert (code, told in err) == (7, True), err
+        assert beside.name in err
+    code, _, err = run(*arguments, "-w", untrained, "--on-exists", "overwrite")
+    assert "Tuning began." in err
+    assert beside.read_bytes() == untrained.read_bytes()
 
 
 def test_what_cannot_be_tuned_is_told_before_work(

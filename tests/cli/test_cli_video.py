@@ -130,6 +130,25 @@ def test_errors_are_told_with_their_exit_codes(film: Path, tmp_path: Path, entry
     assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.mp4", "sound.mp4"]
 
 
+def test_what_would_be_ignored_is_refused(film: Path, tmp_path: Path, entry: Entry) -> None:
+    frames = tmp_path / "frames"
+    assert entry.run(film, "-o", frames, "-b", "mean", "--end", 0.1, "--bit-depth", 8)[0] == 0
+    to_film, to_folder = tmp_path / "out.mp4", tmp_path / "out"
+    for source, output, option, value, use in (
+        (film, to_film, "--exposure-cycle", 0.3, "--tune"),
+        (film, to_film, "--tune-iterations", 200, "--tune"),
+        (film, to_film, "--bit-depth", 16, "PNG files"),
+        (film, to_folder, "--codec", "ffv1", "films"),
+        (film, to_folder, "--crf", 20, "films"),
+        (film, to_film, "--fps", 24, "single frames"),
+    ):
+        code, _, err = entry.run(source, "-o", output, "-b", "mean", option, value)
+        assert (code, f"{option} is for {use}" in err) == (2, True), err
+    options = ("--fps", 24, "--codec", "ffv1")
+    assert entry.run(frames, "-o", tmp_path / "out.mkv", "-b", "mean", *options)[0] == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["frames", "out.mkv"]
+
+
 def test_a_dry_run_tells_what_would_be_done_and_writes_nothing(
     film: Path, tmp_path: Path, entry: Entry
 ) -> None:

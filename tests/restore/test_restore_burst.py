@@ -112,6 +112,18 @@ def test_what_becomes_of_an_odd_number_of_frames_is_told(
     assert b"stride=11" in (tmp_path / "out.png").read_bytes()  # in the XMP
 
 
+def test_report_and_xmp_tell_what_was_computed_in_and_what_was_set(
+    made_burst: MadeBurst, tmp_path: Path
+) -> None:
+    output = tmp_path / "out.png"
+    options = Options(backend="fba", settings={"p": "7"}, strength=0.5)
+    planned = plan_burst(made_burst.paths, output, options)
+    report = restore_burst(made_burst.paths, output, options)
+    for told in (planned, report):
+        assert (told.precision, told.settings, told.strength) == ("fp32", {"p": "7"}, 0.5)
+    assert b"<burstfix:precision>fp32<" in output.read_bytes()
+
+
 def test_a_frame_at_half_the_exposure_is_matched(made_burst: MadeBurst, tmp_path: Path) -> None:
     codes = np.asarray(Image.open(made_burst.paths[1])) / 255
     light = np.where(codes > 0.04045, ((codes + 0.055) / 1.055) ** 2.4, codes / 12.92) / 2

@@ -1,12 +1,15 @@
 """One photograph, or several with one network, by the Python API."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from made import scene, small_weights
 from PIL import Image
+from torch import Tensor
 
 from burstfix import Options, Report, restore_single
 from burstfix.errors import DeviceError, InputError, UsageError, WeightsError
@@ -15,6 +18,7 @@ from burstfix.restore import single
 from burstfix.restore.budget import LEAST_TILES_BYTES, RESERVE_BYTES
 from burstfix.restore.report import Reporter
 from burstfix.restore.single import DECODER_BYTES, Singles
+from burstfix.tiling.runner import Runner
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +85,25 @@ def test_there_is_no_warning_of_one_frame_and_the_report_tells_all(
     assert report.task == "single"
     assert report.size == (80, 110)
     assert [(frame.path, frame.weight) for frame in report.frames] == [(str(path), 1.0)]
+
+
+def test_fp32_that_took_over_from_half_precision_is_warned_of_and_told(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path,) = make_photographs(tmp_path / "in", 1)
+    output, options = tmp_path / "out.png", Options(weights=weights, precision="bf16")
+    compute = Runner._compute
+
+    def overflow(*arguments: Any) -> Tensor:  # noqa: ANN401
+        restored = compute(*arguments)
+        return restored * torch.inf if arguments[-1] == torch.bfloat16 else restored
+
+    assert restore_single(path, tmp_path / "half.png", options).precision == "bf16"
+    monkeypatch.setattr(Runner, "_compute", overflow)
+    report = restore_single(path, output, options)
+    assert report.precision == "fp32"
+    assert ["overflow in bf16" in warning for warning in report.warnings] == [True]
+    assert b"<burstfix:precision>fp32<" in output.read_bytes()
 
 
 def restore_all(paths: list[Path], folder: Path, options: Options) -> list[Report]:

@@ -73,6 +73,7 @@ def test_noise_falls_and_times_and_sound_stay(noisy: tuple[MadeFilm, Path], tmp_
     report = restore_video(source, tmp_path / "out.mp4", MEAN)
     assert (report.frames, report.broken, report.codec) == (14, False, "h264")
     assert report.copied == ["audio (aac)"]
+    assert (report.precision, report.settings) == ("fp32", {})
     assert report.neighbours is not None
     assert report.neighbours > 3
     output = tmp_path / "out.mp4"

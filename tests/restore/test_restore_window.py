@@ -20,6 +20,7 @@ from burstfix.restore.window import (
     restore_windows,
     slide,
 )
+from burstfix.tiling import Place
 
 
 def moments(count: int, cut: int | None = None, size: tuple[int, int] = (40, 64)) -> list[Moment]:
@@ -126,9 +127,8 @@ def test_frames_restored_two_at_once_are_those_restored_one_by_one(memory: int |
         for threads in (1, 2):
             torch.set_num_threads(threads)
             windows = slide(moments(5, size=(90, 150)), 2)
-            found = restore_windows(
-                windows, network, device=torch.device("cpu"), precision="fp32", memory=memory
-            )
+            place = Place(torch.device("cpu"), "fp32")
+            found = restore_windows(windows, network, place=place, memory=memory)
             films.append([(each.window.shot.number, each.light, each.neighbours) for each in found])
     finally:
         torch.set_num_threads(before)

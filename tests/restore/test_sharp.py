@@ -113,6 +113,17 @@ def test_small_photographs_and_networks_that_tell_no_blur_restore_all() -> None:
     assert warranted(Finder(POINT, surveys=False), photograph(scene(300, 420)), CPU) == 1
 
 
+def test_cells_are_looked_at_few_by_few_where_memory_lacks() -> None:
+    class Hungry(Finder):
+        def find_blur(self, burst: Tensor, seen: Tensor, descriptor: Tensor) -> Tensor:
+            if len(burst) > 2:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return super().find_blur(burst, seen, descriptor)
+
+    assert warranted(Hungry(POINT), photograph(scene(300, 420)), CPU) == 0
+    assert warranted(Hungry(disc(4)), photograph(scene(300, 420)), CPU) == 1
+
+
 @pytest.mark.parametrize("even_sharp", [False, True])
 def test_a_sharp_jpeg_comes_back_to_the_bit_unless_it_shall_be_restored(
     tmp_path: Path, even_sharp: bool

@@ -11,7 +11,7 @@ from burstfix.backends.base import Contract, Network, plain_descriptor
 from burstfix.color import SRGB, decode, encode
 from burstfix.errors import DeviceError, InputError, UsageError
 from burstfix.frame import Box, Size
-from burstfix.tiling import Room, TensorSource, run_tiled, run_whole
+from burstfix.tiling import Place, Room, TensorSource, run_tiled, run_whole
 from burstfix.tiling.reader import Tile
 from burstfix.tiling.runner import Runner, Surveyed
 
@@ -145,7 +145,7 @@ def test_blended_tiles_of_a_network_without_reach_are_exact(halo: int) -> None:
 def test_bands_follow_each_other_and_are_as_wide_as_the_picture() -> None:
     network = Identity(Contract(receptive_radius=40, halo=24))
     source, row = make_source((150, 70)), 0
-    bands = run_tiled(network, source, descriptor=plain_descriptor(3), device=CPU, tile=48)
+    bands = run_tiled(network, source, descriptor=plain_descriptor(3), place=Place(CPU), tile=48)
     for top, band in bands:
         assert top == row
         assert band.shape[2] == 70
@@ -159,7 +159,7 @@ def test_progress_counts_every_tile() -> None:
         Identity(),
         make_source((70, 70)),
         descriptor=plain_descriptor(3),
-        device=CPU,
+        place=Place(CPU),
         tile=64,
         on_tile=lambda done, total: seen.append((done, total)),
     )
@@ -206,7 +206,8 @@ def test_too_little_memory_for_the_smallest_tile_is_an_error_with_a_mend() -> No
     network.room = 100
     with pytest.raises(DeviceError) as caught:
         run(network, make_source((300, 300)), tile=256)
-    assert "--device cpu" in caught.value.mend
+    assert "fewer frames" in caught.value.mend
+    assert "--device cpu" not in caught.value.mend  # it is the CPU
 
 
 def test_other_errors_pass_through() -> None:
@@ -311,7 +312,7 @@ def test_shares_of_the_frames_are_measured_on_pictures_of_any_size(size: tuple[i
     source.seen[1] = 0.5
     network = Identity(Contract(multiple_of=16))
     shares = tiling.frame_shares(
-        network, source, descriptor=plain_descriptor(source.frames), device=CPU
+        network, source, descriptor=plain_descriptor(source.frames), place=Place(CPU)
     )
     expected = torch.full((source.frames,), 1.0)
     expected[1] = 0.5

@@ -21,7 +21,8 @@ from burstfix.cli import (
     train_film,
     video,
 )
-from burstfix.errors import INTERRUPTED, BurstfixError
+from burstfix.cli.told import as_told
+from burstfix.errors import INTERRUPTED
 
 app = typer.Typer(
     help="Fuse a burst of hand-held photographs into one sharp, clean picture.",
@@ -66,16 +67,11 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app(prog_name="burstfix")  # also as `python -m burstfix`
-    except BurstfixError as error:
-        _fail(f"{error.what}\n{error.mend}", error.exit_code)
     except KeyboardInterrupt:
         _fail("Interrupted; nothing half-written is left.", INTERRUPTED)
     except Exception as error:  # noqa: BLE001 the last stop: users get a sentence, not a traceback
-        _fail(
-            f"burstfix has a fault: {type(error).__name__}: {error}\n"
-            "Run the command again with --debug and report what it prints.",
-            1,
-        )
+        told = as_told(error)
+        _fail(f"{told.what}\n{told.mend}", told.exit_code)
 
 
 def _fail(message: str, exit_code: int) -> None:

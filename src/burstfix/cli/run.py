@@ -1,5 +1,6 @@
 """Work through what was named, picture by picture, and tell how each fared."""
 
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from burstfix.cli.told import as_told
 from burstfix.errors import BurstfixError
 
 if TYPE_CHECKING:
@@ -63,7 +65,7 @@ def run(work: Work, command: Command, terminal: "Terminal", *, json: bool, debug
     """Restore picture after picture; of several, one that fails does not stop the others.
 
     Raises:
-        BurstfixError: the only picture failed.
+        Exception: the only picture failed.
     """
 
     def restore(files: "BurstFiles", output: Path) -> None:
@@ -90,7 +92,7 @@ def show_plan(
     """Check what can be checked without reading pixels, and show it.
 
     Raises:
-        BurstfixError: the only picture cannot be made.
+        Exception: the only picture cannot be made.
     """
 
     def show(files: "BurstFiles", output: Path) -> None:
@@ -117,14 +119,17 @@ def _each(
     for number, (files, output) in enumerate(work, start=1):
         try:
             act(files, output)
-        except BurstfixError as error:
-            if debug or len(work) == 1:
-                raise
-            name = command.name(files)
-            failures.append((name, error))
-            terminal.fail(name, error)
+        except Exception as error:  # a bad file stops no other, and no fault does
+            told = as_told(error)
             if json:
-                _print_failure(files, output, error)
+                _print_failure(files, output, told)
+            if len(work) == 1:
+                raise
+            if debug:
+                traceback.print_exc()
+            name = command.name(files)
+            failures.append((name, told))
+            terminal.fail(name, told)
         terminal.finished(number)
     if len(work) > 1:
         _sum_up(work, command, terminal, counts, [name for name, _ in failures])

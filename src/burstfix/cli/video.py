@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -67,15 +67,20 @@ def video(
         float | None, typer.Option("--end", min=0, help="End here [s].", show_default=False)
     ] = None,
     codec: Annotated[
-        Codec, typer.Option("--codec", help="auto: H.264, or HEVC from more than 8 bits.")
-    ] = Codec.AUTO,
+        Codec | None,
+        typer.Option(
+            "--codec",
+            help="Of films; auto: H.264, or HEVC from more than 8 bits. [default: auto]",
+        ),
+    ] = None,
     crf: Annotated[
         int | None,
         typer.Option("--crf", help="0 (best) to 51. [default: H.264 17, HEVC 19]"),
     ] = None,
     fps: Annotated[
-        str, typer.Option("--fps", help="Of single frames, as 24 or 30000/1001.")
-    ] = "30",
+        str | None,
+        typer.Option("--fps", help="Of single frames, as 24 or 30000/1001. [default: 30]"),
+    ] = None,
     no_audio: Annotated[bool, typer.Option("--no-audio", help="Leave the sound out.")] = False,
     no_subtitles: Annotated[
         bool, typer.Option("--no-subtitles", help="Leave the subtitles out.")
@@ -91,12 +96,13 @@ def video(
         typer.Option(
             "--tune",
             help="First tune the weights to the film, and keep that where it helps; they then lie "
-            "beside the output, as NAME.tuned.safetensors.",
+            "beside the output, as NAME.tuned.safetensors; --on-exists holds for them too.",
         ),
     ] = False,
     tune_iterations: Annotated[
-        int, typer.Option("--tune-iterations", min=1, help="Steps of --tune.")
-    ] = 200,
+        int | None,
+        typer.Option("--tune-iterations", min=1, help="Steps of --tune. [default: 200]"),
+    ] = None,
     exposure_cycle: Annotated[
         float | None,
         typer.Option(
@@ -146,11 +152,13 @@ def video(
         segment=segment,
     )
     paths = find_film(film)
+    given = _Given(codec, crf, bit_depth, fps, tune_iterations, exposure_cycle)
+    _check_heeded(given, paths, output, tuned=tuned)
     if dry_run:
         _tell(plan_video(paths, output, options), terminal, json=json)
         return
-    if tuned and plan_video(paths, output, options).status == "planned":
-        options = _tune(options, paths, output, tune_iterations, exposure_cycle, terminal)
+    if tuned and (planned := plan_video(paths, output, options)).status == "planned":
+        options = _tune(options, paths, Path(planned.output), given, terminal)
     with terminal.progress():
         report = restore_video(paths, output, options, terminal)
     _tell(report, terminal, json=json)
@@ -158,12 +166,41 @@ def video(
         raise typer.Exit(1)
 
 
+class _Given(NamedTuple):
+    """Options that not all heed, as typed; None where they were not."""
+
+    codec: Codec | None
+    crf: int | None
+    bit_depth: int | None
+    fps: str | None
+    tune_iterations: int | None
+    exposure_cycle: float | None
+
+
+def _check_heeded(given: _Given, paths: Sequence[Path], output: Path, *, tuned: bool) -> None:
+    """Raise UsageError where what was typed would change nothing."""
+    from burstfix.restore.film import is_picture
+    from burstfix.restore.video import is_folder
+
+    stills, pictures = is_folder(output), is_picture(paths[0])
+    film = "Leave it out, or name a film to write: -o sharp.mp4."
+    for option, value, heeded, use, mend in (
+        ("--codec", given.codec, not stills, "films, not PNG files", film),
+        ("--crf", given.crf, not stills, "films, not PNG files", film),
+        ("--bit-depth", given.bit_depth, stills, "PNG files", "Leave it out, or give -o a folder."),
+        ("--fps", given.fps, pictures, "single frames; a film has its own times", "Leave it out."),
+        ("--tune-iterations", given.tune_iterations, tuned, "--tune", "Leave it out, or add that."),
+        ("--exposure-cycle", given.exposure_cycle, tuned, "--tune", "Leave it out, or add that."),
+    ):
+        if value is not None and not heeded:
+            raise UsageError(f"{option} is for {use}.", mend)
+
+
 def _tune(
     options: "VideoOptions",
     paths: Sequence[Path],
     output: Path,
-    iterations: int,
-    exposure_cycle: float | None,
+    given: _Given,
     terminal: "Terminal",
 ) -> "VideoOptions":
     """Tune weights to the film, or find those of the run to go on with; options that take them."""
@@ -174,7 +211,9 @@ def _tune(
 
     beside = output.with_name(f"{output.name}.tuned.safetensors")
     if not (options.resume and beside.exists()):
-        settings = TuneSettings(iterations=iterations, exposure_cycle=exposure_cycle)
+        beside = _tuned_file(beside, paths, options)
+        iterations = given.tune_iterations or TuneSettings.iterations
+        settings = TuneSettings(iterations=iterations, exposure_cycle=given.exposure_cycle)
         span_s = options.start_s, options.end_s
         plan = TunePlan(films=[paths], settings=settings, rate=options.rate, span_s=span_s)
         network, card = find_network(options.backend, "video", options.weights, options.settings)
@@ -186,13 +225,29 @@ def _tune(
     return dataclasses.replace(options, weights=beside, settings={})
 
 
+def _tuned_file(beside: Path, paths: Sequence[Path], options: "VideoOptions") -> Path:
+    """Decide where tuned weights go, before minutes of work: not over those given by -w.
+
+    Raises:
+        OutputError: they must not or cannot be written.
+    """
+    from burstfix.io.atomic import resolve_output
+
+    # There is a film to write, so nothing is to be skipped.
+    on_exists = "fail" if options.on_exists == "skip" else options.on_exists
+    weights = [options.weights] if options.weights else []
+    target = resolve_output(beside, on_exists=on_exists, inputs=[*paths, *weights])
+    assert target is not None
+    return target
+
+
 def _video_options(
     shared: "Options",
     *,
-    codec: Codec,
+    codec: Codec | None,
     crf: int | None,
     span_s: tuple[float | None, float | None],
-    fps: str,
+    fps: str | None,
     copied: tuple[bool, bool],
     resume: bool,
     segment: int,
@@ -202,11 +257,11 @@ def _video_options(
 
     return VideoOptions(
         **vars(shared),
-        codec=codec.value,
+        codec=(codec or Codec.AUTO).value,
         crf=crf,
         start_s=span_s[0],
         end_s=span_s[1],
-        rate=read_rate(fps),
+        rate=read_rate(fps or "30"),
         audio=copied[0],
         subtitles=copied[1],
         resume=resume,

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from burstfix import color
+from burstfix.device import lacks_memory
 from burstfix.errors import OutputError, UsageError
 from burstfix.frame import Box, Curve, Metadata, Size
 from burstfix.io import icc
@@ -146,6 +147,7 @@ class Canvas:
 
     Raises:
         OutputError: the container holds no picture of that size.
+        DeviceError: memory does not.
     """
 
     def __init__(self, size: Size, kind: Format, curve: Curve) -> None:
@@ -158,7 +160,12 @@ class Canvas:
         self.kind = kind
         self.curve = color.LINEAR if kind.linear else curve
         dtype: Any = {8: np.uint8, 16: np.uint16, 32: np.float32}[kind.bit_depth]
-        self._codes: npt.NDArray[Any] = np.zeros((*size, 3), dtype)
+        try:
+            self._codes: npt.NDArray[Any] = np.zeros((*size, 3), dtype)
+        except MemoryError as error:
+            height, width = size
+            what = f"for a picture of {height} x {width} pixels"
+            raise lacks_memory(torch.device("cpu"), what) from error
         self._coder = None if kind.floating else Coder(self.curve, 2**kind.bit_depth - 1)
 
     @property

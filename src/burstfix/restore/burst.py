@@ -9,8 +9,9 @@ from burstfix.frame import Frame
 from burstfix.restore.alignment import Aligned, align_frames, check_reference
 from burstfix.restore.network import Loaded
 from burstfix.restore.options import Options
+from burstfix.restore.recorder import Recorder
 from burstfix.restore.report import Report, Reporter
-from burstfix.restore.steps import Recorder, Steps, plan, restore
+from burstfix.restore.steps import Steps, plan, restore
 
 
 def restore_burst(

@@ -136,7 +136,7 @@ def open_film(paths: Sequence[Path], rate: Fraction, *, stills: bool = False) ->
     Raises:
         InputError: it cannot be read.
     """
-    if not _is_picture(paths[0]):
+    if not is_picture(paths[0]):
         with open_clip(paths[0]) as clip:
             yield ClipFilm(clip)
         return
@@ -158,7 +158,7 @@ def find_film(arguments: Sequence[str | Path]) -> tuple[Path, ...]:
         return (plain[0],)
     bursts = find_bursts(arguments)
     files = tuple(path for burst in bursts for path in burst.files)
-    if (len(files) > 1 and not all(_is_picture(path) for path in files)) or len(bursts) > 1:
+    if (len(files) > 1 and not all(is_picture(path) for path in files)) or len(bursts) > 1:
         raise UsageError(
             f"{len(files)} files were named, which are not the frames of one film.",
             "Name one film, or one folder of frames; restore several films one by one.",
@@ -176,7 +176,8 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
             yield item  # type: ignore[misc] # no end any more
 
 
-def _is_picture(path: Path) -> bool:
+def is_picture(path: Path) -> bool:
+    """Tell whether a file is one frame, by its name, and no film."""
     return path.suffix.lower() in RASTER_SUFFIXES | RAW_SUFFIXES
 
 

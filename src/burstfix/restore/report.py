@@ -50,11 +50,12 @@ class Outcome:
     task: str = "burst"
     backend_weights: str | None = None  # path of the weights file
     weights_sha256: str | None = None
+    settings: dict[str, str] = field(default_factory=dict)  # of the backend, that were changed
     version: str = ""
     status: str = "written"  # or "skipped", or "planned" in a dry run
     size: tuple[int, int] | None = None  # (height, width)
-    device: str = ""
-    precision: str = ""
+    device: str = ""  # that was computed on in the end
+    precision: str = ""  # that the network computed in, in the end: fp32, bf16 or fp16
     timings_s: dict[str, float] = field(default_factory=dict)
     peak_memory_bytes: int | None = None  # of this process; None where the system does not tell
     warnings: list[str] = field(default_factory=list)
@@ -69,6 +70,7 @@ class Report(Outcome):
     """One photograph: inputs, choices, timings and the output."""
 
     reference: str = ""
+    strength: float = 1.0  # how much of the restoration was asked for
     warranted: float = 1.0  # how much was restored of a single photograph; 0: sharp and clean
     told_by: str = ""  # how a pair's noisy and blurry frames were told apart
     colour: tuple[float, float, float] | None = None  # what a pair's noisy R, G, B were scaled by

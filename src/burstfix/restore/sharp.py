@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from burstfix import device as devices
 from burstfix.backends.base import DESCRIPTOR, Network
 from burstfix.color import encode
 from burstfix.frame import Box, Frame
@@ -78,6 +79,20 @@ def _starts(length: int) -> list[int]:
 
 def _psfs(network: Network, cells: Tensor, told: Tensor, device: torch.device) -> Tensor:
     """Return the point spread function found in each cell; (cells, k, k).
+
+    All cells at once, or fewer where memory does not suffice.
+    """
+    try:
+        return _find(network, cells, told, device)
+    except (MemoryError, RuntimeError) as error:
+        if not devices.is_out_of_memory(error) or len(cells) == 1:
+            raise
+    # Outside, where the error and the tensors of its frames are gone.
+    return torch.cat([_psfs(network, half, told, device) for half in cells.chunk(2)])
+
+
+def _find(network: Network, cells: Tensor, told: Tensor, device: torch.device) -> Tensor:
+    """Ask the network, as `_psfs`.
 
     In fp32: little is computed, and whether a photograph is restored hangs on it.
     """

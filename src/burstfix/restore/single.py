@@ -20,8 +20,9 @@ from burstfix.restore import sharp
 from burstfix.restore.alignment import Aligned, describe_frames
 from burstfix.restore.network import Loaded, load_network
 from burstfix.restore.options import Options
+from burstfix.restore.recorder import Recorder
 from burstfix.restore.report import Report, Reporter
-from burstfix.restore.steps import Recorder, Steps, plan, restore
+from burstfix.restore.steps import Steps, plan, restore
 from burstfix.restore.supply import Supply
 
 DECODER_BYTES = 120 << 20  # of the decoding process, which stays; without the pixels

@@ -1,8 +1,6 @@
 """What every restoration does before and after its alignment: check, read, fuse, write."""
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,8 +18,12 @@ from burstfix.restore.budget import share_out
 from burstfix.restore.check import Check, check_can, check_picture
 from burstfix.restore.network import Loaded
 from burstfix.restore.options import Options
+from burstfix.restore.recorder import Keeper, Recorder
 from burstfix.restore.report import FrameReport, Report, Reporter, peak_memory_bytes
 from burstfix.restore.supply import Supply
+from burstfix.tiling import Place
+
+__all__ = ["Recorder", "Steps", "place_for", "plan", "restore"]
 
 _UNREAD = "cannot be read"
 _COPIED_ROWS = 256  # at once, of what is not restored
@@ -38,7 +40,7 @@ class Steps:
     """
 
     task: Task
-    align: Callable[[list[Frame], Loaded, Options, "Recorder"], Aligned]
+    align: Callable[[list[Frame], Loaded, Options, Recorder], Aligned]
     warranted: Callable[[Network, Aligned, torch.device], float] | None = None
 
 
@@ -73,9 +75,8 @@ def restore(
         # Before any frame is read: a wrong name must not cost a minute.
         loaded = supply.network(steps.task, options)
         loaded.tell(report)
-        network, chosen = loaded.network, device.choose(options.device)
+        network, place = loaded.network, place_for(options, recorder)
         map_path = _map_path(target, paths, loaded, options)
-        report.device, report.precision = str(chosen), options.precision
         size = supply.size(paths, options)
         budget = share_out(size, kind, options, supply.reserve)
         _check_room(target, kind.most_bytes(size), options)
@@ -89,11 +90,12 @@ def restore(
         recorder.note(remark)
     with recorder.time("fuse"):
         if steps.warranted:
-            report.warranted = round(steps.warranted(network, aligned, chosen), 3)
+            report.warranted = round(_warranted(steps.warranted, network, aligned, place), 3)
             options = replace(options, strength=options.strength * report.warranted)
-        canvas = _fuse(network, aligned, kind, options, chosen, budget.tiles, recorder)
-        shares = _shares(network, aligned, options, chosen, budget.tiles)
-    check = _check(network, aligned, canvas, options, chosen, budget.tiles, recorder)
+        canvas = _fuse(network, aligned, kind, options, place, budget.tiles, recorder)
+        shares = _shares(network, aligned, place, budget.tiles, recorder)
+    check = _check(network, aligned, canvas, options, place, budget.tiles, recorder)
+    report.device, report.precision = str(place.device), place.precision_of(network)
     report.frames += _frame_reports(frames, aligned, shares, check)
     with recorder.time("write"):
         recorder.stage("write", 1)
@@ -143,7 +145,8 @@ def plan(
     loaded.tell(report)
     if target:
         _map_path(target, paths, loaded, options)
-    report.device = str(device.choose(options.device))
+    place = Place(device.choose(options.device), options.precision)
+    report.device, report.precision = str(place.device), place.precision_of(loaded.network)
     probes = supply.probe(paths, options)
     report.size = probes[0].size
     read = {look.path for look in probes}
@@ -158,7 +161,14 @@ def _begin(
     task: Task, paths: Sequence[Path], output: Path, options: Options
 ) -> tuple[Report, Path | None]:
     """Open a report, and decide which file will be written; None where it is skipped."""
-    report = Report(task=task, output=str(output), backend=options.backend, version=__version__)
+    report = Report(
+        task=task,
+        output=str(output),
+        backend=options.backend,
+        settings=dict(options.settings),
+        strength=options.strength,
+        version=__version__,
+    )
     _format(output, options)
     target = resolve_output(output, on_exists=options.on_exists, inputs=paths)
     if target is None:
@@ -183,7 +193,7 @@ def _format(output: Path, options: Options) -> Format:
 
 
 def _read(
-    paths: Sequence[Path], options: Options, memory: int, recorder: "Recorder", supply: Supply
+    paths: Sequence[Path], options: Options, memory: int, recorder: Recorder, supply: Supply
 ) -> list[Frame]:
     recorder.stage("decode", len(paths))
     frames, errors = supply.frames(paths, memory, options, recorder.step)
@@ -199,14 +209,37 @@ def _read(
     return frames
 
 
+def place_for(options: Options, recorder: Keeper) -> Place:
+    """Choose where to compute; the device may be left only where the choice was burstfix's."""
+    return Place(
+        device.choose(options.device),
+        options.precision,
+        may_leave=options.device == "auto",
+        warn=recorder.warn,
+        note=recorder.note,
+    )
+
+
+def _warranted(
+    tell: Callable[[Network, Aligned, torch.device], float],
+    network: Network,
+    aligned: Aligned,
+    place: Place,
+) -> float:
+    """Tell how much of a restoration is called for, where memory suffices for that."""
+    return place.attempt(
+        lambda: tell(network, aligned, place.device), "to tell whether the photograph is sharp"
+    )
+
+
 def _fuse(
     network: Network,
     aligned: Aligned,
     kind: Format,
     options: Options,
-    chosen: torch.device,
+    place: Place,
     memory: int,
-    recorder: "Recorder",
+    recorder: Recorder,
 ) -> Canvas:
     """Run the network over the burst, band by band."""
     reference = aligned.reference
@@ -225,8 +258,7 @@ def _fuse(
         network,
         aligned.given,
         descriptor=aligned.told,
-        device=chosen,
-        precision=options.precision,
+        place=place,
         tile=options.tile,
         memory=memory,
         on_tile=on_tile,
@@ -252,9 +284,9 @@ def _check(
     aligned: Aligned,
     canvas: Canvas,
     options: Options,
-    chosen: torch.device,
+    place: Place,
     memory: int,
-    recorder: "Recorder",
+    recorder: Recorder,
 ) -> Check | None:
     """Compare what will be written with the frames, if that is asked for."""
     if not options.check:
@@ -265,17 +297,20 @@ def _check(
             recorder.stage("check", blocks)
         recorder.step()
 
-    with recorder.time("check"):
+    def compare() -> Check:
         return check_picture(
             canvas.light,
             network,
             aligned.given,
             descriptor=aligned.told,
-            device=chosen,
-            precision=options.precision,
+            device=place.device,
+            precision=place.precision,
             memory=memory,
             on_cells=on_cells,
         )
+
+    with recorder.time("check"):
+        return place.attempt(compare, "to check the picture")
 
 
 def _copy(photograph: Frame, canvas: Canvas) -> None:
@@ -295,24 +330,25 @@ def _mixed(reference: Frame, top: int, band: Tensor, strength: float) -> Tensor:
 
 
 def _shares(
-    network: Network, aligned: Aligned, options: Options, chosen: torch.device, memory: int
-) -> dict[int, float]:
-    """Measure the share in the picture of each frame that is used."""
+    network: Network, aligned: Aligned, place: Place, memory: int, recorder: Recorder
+) -> Mapping[int, float | None]:
+    """Measure the share in the picture of each frame that is used; None where memory lacks."""
     if len(aligned.order) == 1:
         return {aligned.order[0]: 1.0}
     shares = tiling.frame_shares(
-        network,
-        aligned.given,
-        descriptor=aligned.told,
-        device=chosen,
-        precision=options.precision,
-        memory=memory,
+        network, aligned.given, descriptor=aligned.told, place=place, memory=memory
     )
+    if shares is None:
+        recorder.note("Memory does not suffice to measure the frames' shares: they are not told.")
+        return dict.fromkeys(aligned.order)
     return aligned.by_number(shares.tolist())
 
 
 def _frame_reports(
-    frames: Sequence[Frame], aligned: Aligned, shares: dict[int, float], check: Check | None
+    frames: Sequence[Frame],
+    aligned: Aligned,
+    shares: Mapping[int, float | None],
+    check: Check | None,
 ) -> list[FrameReport]:
     found = dict(zip(aligned.order, check.frames, strict=True)) if check else {}
     return [
@@ -340,56 +376,7 @@ def _provenance(report: Report, options: Options) -> dict[str, str | float | lis
         "reference": Path(report.reference).name,
         "backend": report.backend,
         "weights_sha256": report.weights_sha256 or "",
-        "precision": options.precision,
+        "precision": report.precision,
         "settings": [f"{name}={value}" for name, value in options.settings.items()],
         "strength": "" if options.strength == 1 else options.strength,
     }
-
-
-class Keeper(Reporter):
-    """Passes messages on, and keeps warnings and timings.
-
-    Args:
-        reporter: who is told.
-        warnings: a report's.
-        timings_s: likewise.
-    """
-
-    def __init__(
-        self, reporter: Reporter, warnings: list[str], timings_s: dict[str, float]
-    ) -> None:
-        self.reporter = reporter
-        self._warnings = warnings
-        self._timings_s = timings_s
-
-    def stage(self, name: str, steps: int) -> None:
-        """Begin a stage."""
-        self.reporter.stage(name, steps)
-
-    def step(self) -> None:
-        """Finish a step."""
-        self.reporter.step()
-
-    def warn(self, message: str) -> None:
-        """Tell and keep a warning."""
-        self._warnings.append(message)
-        self.reporter.warn(message)
-
-    def note(self, message: str) -> None:
-        """Tell a detail."""
-        self.reporter.note(message)
-
-    @contextmanager
-    def time(self, stage: str) -> Iterator[None]:
-        """Time a block."""
-        start = time.perf_counter()
-        yield
-        self._timings_s[stage] = round(time.perf_counter() - start, 3)
-
-
-class Recorder(Keeper):
-    """Passes messages on, and keeps warnings and timings in a photograph's report."""
-
-    def __init__(self, reporter: Reporter, report: Report) -> None:
-        super().__init__(reporter, report.warnings, report.timings_s)
-        self.report = report

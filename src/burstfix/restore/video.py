@@ -7,8 +7,6 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from burstfix import __version__, device
 from burstfix.backends.base import Network
 from burstfix.errors import InputError, OutputError
@@ -20,9 +18,10 @@ from burstfix.io.write import format_for
 from burstfix.restore.budget import share_out_film
 from burstfix.restore.film import Film, ahead, open_film
 from burstfix.restore.network import load_network
+from burstfix.restore.recorder import Keeper
 from burstfix.restore.reel import Done, FilmReel, Reel, Restored, StillsReel
 from burstfix.restore.report import Reporter, VideoReport, peak_memory_bytes
-from burstfix.restore.steps import Keeper
+from burstfix.restore.steps import place_for
 from burstfix.restore.video_options import VideoOptions
 from burstfix.restore.window import (
     Moment,
@@ -32,6 +31,7 @@ from burstfix.restore.window import (
     restore_windows,
     slide,
 )
+from burstfix.tiling import Place
 
 _LEAD_S = 1  # read before --start, for neighbours of the first frame
 # Restored between two trims of memory: two threads leave holes, 1.5 MB more with every frame of
@@ -90,7 +90,11 @@ def _prepare(
     paths = (source,) if isinstance(source, Path) else tuple(source)
     output = output if output.name else output.resolve()  # as of -o .
     report = VideoReport(
-        task="video", output=str(output), backend=options.backend, version=__version__
+        task="video",
+        output=str(output),
+        backend=options.backend,
+        settings=dict(options.settings),
+        version=__version__,
     )
     target = _target(output, paths, options)
     if target is None:
@@ -100,18 +104,18 @@ def _prepare(
     report.output, report.input = str(target), str(paths[0] if len(paths) == 1 else paths[0].parent)
     loaded = load_network("video", options)
     loaded.tell(report)
-    chosen = device.choose(options.device)
-    report.device, report.precision = str(chosen), options.precision
+    recorder = Keeper(reporter, report.warnings, report.timings_s)
+    place = place_for(options, recorder)
+    _tell_place(report, place, loaded.network)
     report.alignment = alignment_for(loaded.network.contract)
-    stills = _is_folder(output)
+    stills = is_folder(output)
     with open_film(paths, options.rate, stills=stills) as film:
         report.size = film.info.size
-        recorder = Keeper(reporter, report.warnings, report.timings_s)
         network = loaded.network
         memory = share_out_film(film.info.size, radius_for(network.contract), options)
         yield (
             report,
-            _Job(film, paths, target, stills, network, chosen, memory, options, recorder, report),
+            _Job(film, paths, target, stills, network, place, memory, options, recorder, report),
         )
 
 
@@ -124,7 +128,7 @@ class _Job:
     target: Path
     stills: bool  # a folder of pictures is written, no film
     network: Network
-    device: torch.device
+    place: Place
     memory: int  # for windows and tiles [bytes]
     options: VideoOptions
     recorder: Keeper
@@ -172,6 +176,7 @@ def _write_frames(job: _Job, reel: Reel, extras: Extras) -> Extras:
     ends: list[int] = []
     with job.recorder.time("restore"):
         reel.write(_restored(job, done, broken, ends))
+    _tell_place(report, job.place, job.network)
     seconds = report.timings_s["restore"]
     report.frames_per_s = (report.frames - done.frames) / seconds if seconds else None
     _check_any(job, broken)
@@ -196,6 +201,11 @@ def _telling(parts: Parts, job: _Job) -> Iterator[None]:
         raise
 
 
+def _tell_place(report: VideoReport, place: Place, network: Network) -> None:
+    """Tell where the network computes, and in what."""
+    report.device, report.precision = str(place.device), place.precision_of(network)
+
+
 def _restored(
     job: _Job, done: Done, broken: list[BrokenClip], ends: list[int]
 ) -> Iterator[Restored]:
@@ -211,8 +221,7 @@ def _restored(
     restored = restore_windows(
         _wanted(job, done, broken),
         job.network,
-        device=job.device,
-        precision=options.precision,
+        place=job.place,
         tile=options.tile,
         memory=job.memory,
     )
@@ -275,7 +284,7 @@ def _check_any(job: _Job, broken: list[BrokenClip]) -> None:
 
 def _target(output: Path, paths: Sequence[Path], options: VideoOptions) -> Path | None:
     """Decide what will be written; None where it is skipped."""
-    if not _is_folder(output):
+    if not is_folder(output):
         return resolve_output(output, on_exists=options.on_exists, inputs=paths)
     if any(path.resolve().parent == output.resolve() for path in paths):
         raise OutputError(
@@ -285,7 +294,7 @@ def _target(output: Path, paths: Sequence[Path], options: VideoOptions) -> Path 
     return resolve_folder(output, on_exists=options.on_exists)
 
 
-def _is_folder(output: Path) -> bool:
+def is_folder(output: Path) -> bool:
     """Tell whether pictures are asked for: the name is that of a folder, or has no extension."""
     return output.is_dir() or not output.suffix
 
@@ -356,7 +365,7 @@ def _plan(job: _Job) -> dict[str, Any]:
         "--backend": report.backend,
         "--weights": report.weights_sha256,
         "--set": dict(options.settings),
-        "--device": job.device.type,
+        "--device": job.place.device.type,
         "--precision": options.precision,
         "--start": options.start_s,
         "--end": options.end_s,

@@ -168,8 +168,7 @@ def restore_windows(
     windows: Iterator[Window],
     network: Network,
     *,
-    device: torch.device,
-    precision: Precision = "auto",
+    place: tiling.Place,
     tile: int | None = None,
     memory: int | None = None,
 ) -> Iterator[RestoredWindow]:
@@ -177,28 +176,27 @@ def restore_windows(
 
     Args:
         windows: the frames and those around them.
-        network: what restores; moved to the device.
-        device: where to compute.
-        precision: as `tiling.run_tiled` takes it, and likewise all others.
+        network: what restores; moved to its place.
+        place: as `tiling.run_tiled` takes it, and likewise all others.
         tile: side of a tile [px].
         memory: what windows and tiles may take [bytes]; None is half of what is free.
     """
     if memory is None:
         memory = free_memory(torch.device("cpu")) // 2
-    count = at_once(device) if memory >= _ENOUGH_BYTES else 1
+    count = at_once(place.device) if memory >= _ENOUGH_BYTES else 1
     waiting = count + 2  # windows that wait or are in use
     share = memory // 2 // count
 
     def restore(aligned: _Aligned) -> RestoredWindow:
-        light = tiling.run_whole(
+        bands = tiling.run_tiled(
             network,
             aligned.burst,
             descriptor=film_descriptor(aligned.burst.frames),
-            device=device,
-            precision=precision,
+            place=place,
             tile=tile,
             memory=share,
         )
+        light = torch.cat([band for _, band in bands], dim=1)
         return RestoredWindow(aligned.window, light, aligned.neighbours)
 
     aligned = ahead(_align(windows, network.contract, memory // 2 // waiting))
@@ -234,7 +232,7 @@ def restore_lights(
     """Restore a film that is in memory, frame by frame; linear light, (3, H, W) each."""
     moments = (Moment(light, number, 1) for number, light in enumerate(frames))
     windows = slide(moments, radius_for(network.contract))
-    for restored in restore_windows(windows, network, device=device, precision=precision):
+    for restored in restore_windows(windows, network, place=tiling.Place(device, precision)):
         yield restored.light
 
 

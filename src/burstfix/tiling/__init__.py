@@ -14,11 +14,13 @@ from burstfix.errors import UsageError
 from burstfix.frame import Box, Size
 from burstfix.tiling.ahead import ahead
 from burstfix.tiling.layout import Layout, layout_for
+from burstfix.tiling.place import CPU, Place
 from burstfix.tiling.reader import LIGHT_BYTES, Reader, Room, Source, TensorSource, Tile, delivered
-from burstfix.tiling.runner import LEAST_SIDE, Runner, computing
+from burstfix.tiling.runner import LEAST_SIDE, Runner, computing, settle
 from burstfix.tiling.survey import OneAtATime, Surveyor, bytes_needed, make_surveyor
 
 __all__ = [
+    "Place",
     "Precision",
     "Room",
     "Source",
@@ -42,8 +44,7 @@ def run_tiled(
     source: Source,
     *,
     descriptor: Tensor,
-    device: torch.device,
-    precision: Precision = "auto",
+    place: Place,
     tile: int | None = None,
     memory: int | None = None,
     halo: int | None = None,
@@ -51,16 +52,15 @@ def run_tiled(
 ) -> Iterator[tuple[int, Tensor]]:
     """Restore a picture tile by tile, in bounded memory.
 
-    Moves the network to the device, its weights to channels_last. A tile that finds no memory is
-    redone in smaller pieces, and one that overflows in half precision is redone in fp32, as are
-    all after it.
+    Moves the network to its place, its weights to channels_last. A tile that finds no memory is
+    redone in smaller pieces, and where none is small enough on the CPU, if the place may be left;
+    one that overflows in half precision is redone in fp32. So are all after it.
 
     Args:
         network: what restores.
         source: the aligned burst.
         descriptor: what is known of each frame; (1, F, D).
-        device: where to compute.
-        precision: of networks with weights; formulas always compute in fp32.
+        place: where to compute, and in what; keeps what had to be given up.
         tile: side of a tile, without its halo [px]; None chooses from the memory.
         memory: what tiles may take in main memory [bytes]; None is half of what is free. On
             another device they take at most half of what is free there.
@@ -82,26 +82,39 @@ def run_tiled(
             f"This backend takes {contract.frames} frames, not {source.frames}.",
             "Choose another backend, or give it as many frames as it takes.",
         )
-    if memory is None:
-        memory = devices.free_memory(torch.device("cpu")) // 2
-    dtype = _dtype(network, precision, device)
+    room = memory or devices.free_memory(CPU) // 2
     if contract.survey:
         rows = (_CPU_SIDE if source.frames > 1 else _LONE_SIDE) + 2 * (
             contract.halo or contract.receptive_radius
         )
-        memory -= min(
-            bytes_needed(contract.survey, source.frames, source.size[1], rows), memory // 2
+        needed = bytes_needed(contract.survey, source.frames, source.size[1], rows)
+        room -= min(needed, room // 2)
+
+    def begin() -> int:
+        settle(network, place.device)
+        return tile or _auto_side(
+            contract,
+            source.frames,
+            place.device,
+            room,
+            halo,
+            place.dtype(network),
+            whole=source.size,
         )
-    side = tile or _auto_side(
-        contract, source.frames, device, memory, halo, dtype, whole=source.size
-    )
-    layout = layout_for(contract, source.size, side, halo)
+
+    layout = layout_for(contract, source.size, place.attempt(begin, "for the network"), halo)
     if contract.survey:
         source = OneAtATime(_read_once(source, layout))
     reader = Reader(
-        source, layout, keep=min(memory // 3, _KEEP_BYTES), pinned=device.type == "cuda"
+        source, layout, keep=min(room // 3, _KEEP_BYTES), pinned=place.device.type == "cuda"
     )
-    runner = Runner(network, layout, descriptor=descriptor, device=device, dtype=dtype)
+    runner = Runner(
+        network,
+        layout,
+        descriptor=descriptor,
+        place=place,
+        cpu_side=_auto_side(contract, source.frames, CPU, room, halo),
+    )
     surveyor = make_surveyor(network, source, layout.padded, runner)
     yield from _bands(layout, ahead(reader.tiles()), runner, surveyor, on_tile)
 
@@ -129,8 +142,7 @@ def run_whole(
         network,
         source,
         descriptor=descriptor,
-        device=device,
-        precision=precision,
+        place=Place(device, precision),
         tile=tile,
         memory=memory,
         halo=halo,
@@ -143,26 +155,35 @@ def frame_shares(
     source: Source,
     *,
     descriptor: Tensor,
-    device: torch.device,
-    precision: Precision = "auto",
+    place: Place,
     memory: int | None = None,
-) -> Tensor:
+) -> Tensor | None:
     """Measure each frame's share of the picture on a square in its middle.
 
     Args:
-        network: what restores; moved to the device.
+        network: what restores; moved to the place.
         source: the aligned burst.
         descriptor: what is known of each frame; (1, F, D).
-        device: where to compute.
-        precision: of networks with weights.
+        place: where to compute, and in what.
         memory: as `run_tiled` takes it.
 
     Returns:
-        Shares that sum to 1; (F,) float32 on the CPU.
+        Shares that sum to 1; (F,) float32 on the CPU. None where memory does not suffice: no
+        picture hangs on them.
     """
-    contract, dtype = network.contract, _dtype(network, precision, device)
-    if memory is None:
-        memory = devices.free_memory(torch.device("cpu")) // 2
+    memory = memory or devices.free_memory(CPU) // 2
+    try:
+        return _shares(network, source, descriptor, place, memory)
+    except (MemoryError, RuntimeError) as error:
+        if not devices.is_out_of_memory(error):
+            raise
+    return None
+
+
+def _shares(
+    network: Network, source: Source, descriptor: Tensor, place: Place, memory: int
+) -> Tensor:
+    contract, device, dtype = network.contract, place.device, place.dtype(network)
     side = min(_WEIGHING_SIDE, _auto_side(contract, source.frames, device, memory, None, dtype))
     burst, seen = (part[None].to(device) for part in _middle(source, side, contract.multiple_of))
     with computing(device, dtype):
@@ -182,12 +203,6 @@ def _middle(source: Source, side: int, multiple: int) -> tuple[Tensor, Tensor]:
         for part in source.read(Box(top, left, top + height, left + width))
     )
     return burst, seen
-
-
-def _dtype(network: Network, precision: Precision, device: torch.device) -> torch.dtype:
-    """Return what a network computes in; formulas do so in fp32 always."""
-    trained = any(True for _ in network.parameters())
-    return devices.choose_precision(precision if trained else "fp32", device)
 
 
 def _auto_side(

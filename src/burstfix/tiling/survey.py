@@ -93,7 +93,7 @@ class Surveyor:
         survey = self.survey
         until = min(self.rows, (bottom - 1 + survey.fade) // survey.cell + 1)
         self._make_room(top, max(until, self.done) * survey.cell + survey.fade)
-        count = at_once(self.runner.device)
+        count = at_once(self.runner.place.device)
         for cells, pieces in together(self._measure, self._tasks(until), count):
             for cell, piece in zip(cells, pieces, strict=True):
                 self._add(*cell, piece)
