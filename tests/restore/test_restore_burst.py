@@ -73,6 +73,15 @@ def test_the_reference_is_the_file_that_was_chosen_whatever_was_skipped(
     assert [frame.path for frame in planned.frames if not frame.used] == [str(bad)]
 
 
+def test_a_plan_refuses_what_the_run_would(tmp_path: Path) -> None:
+    for name, size in (("a", (120, 160)), ("b", (120, 160)), ("c", (160, 120))):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((*size, 3), 90, np.uint8))
+    paths = sorted(tmp_path.glob("*.png"))
+    for act in (plan_burst, restore_burst):
+        with pytest.raises(InputError, match="turned by 90 degrees"):
+            act(paths, tmp_path / "out.png", Options(backend="mean"))
+
+
 def test_stages_are_told_in_order(made_burst: MadeBurst, tmp_path: Path) -> None:
     messages = Messages()
     restore_burst(made_burst.paths, tmp_path / "out.png", reporter=messages)

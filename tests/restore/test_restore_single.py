@@ -1,5 +1,6 @@
 """One photograph, or several with one network, by the Python API."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,37 @@ def test_strength_0_gives_the_pixels_back_to_the_bit(tmp_path: Path, weights: Pa
     output = tmp_path / "out.png"
     restore_single(path, output, Options(weights=weights, strength=0, bit_depth=8, tile=64))
     assert np.array_equal(codes(output), codes(path))
+
+
+@pytest.mark.parametrize("ending", ["jpg", "webp"])
+def test_what_is_not_restored_is_not_compressed_again(
+    tmp_path: Path, weights: Path, ending: str
+) -> None:
+    photo = tmp_path / f"photo.{ending}"
+    cv2.imwrite(str(photo), np.random.default_rng(1).integers(0, 255, (96, 128, 3), np.uint8))
+    left = replace(Options(weights=weights), strength=0.0)
+    restore_single(photo, tmp_path / f"out.{ending}", left)
+    assert (tmp_path / f"out.{ending}").read_bytes() == photo.read_bytes()
+    for changed in (replace(left, quality=60), replace(left, keep_metadata=False)):
+        restore_single(photo, tmp_path / f"out.{ending}", replace(changed, on_exists="overwrite"))
+        assert (tmp_path / f"out.{ending}").read_bytes() != photo.read_bytes()
+
+
+def test_what_is_lost_in_writing_is_told_to_who_waits(tmp_path: Path, weights: Path) -> None:
+    photo = tmp_path / "photo.jpg"
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA001] = 65535  # other colours than sRGB's, and no profile
+    Image.new("RGB", (128, 96), (90, 120, 40)).save(photo, exif=exif)
+    told: list[str] = []
+
+    class Told(Reporter):
+        def warn(self, message: str) -> None:
+            told.append(message)
+
+    report = restore_single(photo, tmp_path / "out.png", Options(weights=weights), Told())
+    assert len(told) == 1
+    assert "sRGB is assumed" in told[0]
+    assert report.warnings == told
 
 
 def test_strength_1_is_what_the_network_makes(tmp_path: Path, weights: Path) -> None:

@@ -2,12 +2,34 @@
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Protocol
 
 from burstfix.errors import InputError
-from burstfix.frame import Frame, Size
+from burstfix.frame import Metadata, Size
 
 
-def check_same_kind(frames: Sequence[Frame]) -> None:
+class Look(Protocol):
+    """What a frame tells, decoded or not."""
+
+    @property
+    def path(self) -> Path | None:
+        """Its file."""
+
+    @property
+    def size(self) -> Size:
+        """(height, width)."""
+
+    @property
+    def raw(self) -> bool:
+        """Whether its file is a raw file."""
+
+    @property
+    def metadata(self) -> Metadata:
+        """What its file says of the exposure."""
+
+
+def check_same_kind(frames: Sequence[Look]) -> None:
     """Raise where there is no frame, or one of another size, orientation, kind or camera.
 
     Raises:
@@ -35,7 +57,7 @@ def check_same_kind(frames: Sequence[Frame]) -> None:
         )
 
 
-def _check_sizes(frames: Sequence[Frame]) -> None:
+def _check_sizes(frames: Sequence[Look]) -> None:
     odd = _odd_one(frames, [frame.size for frame in frames])
     if not odd:
         return
@@ -52,7 +74,7 @@ def _check_sizes(frames: Sequence[Frame]) -> None:
     )
 
 
-def _odd_one(frames: Sequence[Frame], traits: Sequence[Hashable]) -> tuple[Frame, Frame] | None:
+def _odd_one(frames: Sequence[Look], traits: Sequence[Hashable]) -> tuple[Look, Look] | None:
     """Return the first frame whose trait is not the commonest, and one whose trait is."""
     if len(set(traits)) < 2:
         return None

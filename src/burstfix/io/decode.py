@@ -59,6 +59,11 @@ class Probe:
     size: Size
     metadata: Metadata = field(default_factory=Metadata)
 
+    @property
+    def raw(self) -> bool:
+        """Whether the file is a raw file."""
+        return self.kind == "raw"
+
 
 class _Budget:
     """How many bytes of codes may still be kept in memory."""

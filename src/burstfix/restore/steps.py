@@ -12,7 +12,7 @@ from burstfix.backends.base import Network, Task
 from burstfix.color import LINEAR
 from burstfix.frame import Box, Frame
 from burstfix.io.decode import Probe, check_same_kind
-from burstfix.io.write import Canvas, Format, format_for, resolve_output, save
+from burstfix.io.write import Canvas, Format, format_for, resolve_output
 from burstfix.restore.alignment import Aligned
 from burstfix.restore.budget import share_out
 from burstfix.restore.check import Check, check_can, check_picture
@@ -21,6 +21,7 @@ from burstfix.restore.options import Options
 from burstfix.restore.recorder import Keeper, Recorder
 from burstfix.restore.report import FrameReport, Report, Reporter, peak_memory_bytes
 from burstfix.restore.supply import Supply
+from burstfix.restore.writing import write_picture
 from burstfix.tiling import Place
 
 __all__ = ["Recorder", "Steps", "place_for", "plan", "restore"]
@@ -99,14 +100,7 @@ def restore(
     report.frames += _frame_reports(frames, aligned, shares, check)
     with recorder.time("write"):
         recorder.stage("write", 1)
-        report.warnings += save(
-            canvas,
-            target,
-            metadata=aligned.reference.metadata,
-            provenance=_provenance(report, options),
-            keep_metadata=options.keep_metadata,
-            replace=options.on_exists == "overwrite",
-        )
+        write_picture(canvas, target, aligned.reference, kind, options, recorder)
         if check and map_path:
             check.write(map_path, replace=options.on_exists == "overwrite")
             report.check, report.disagreement = str(map_path), round(check.mean, 3)
@@ -148,6 +142,7 @@ def plan(
     place = Place(device.choose(options.device), options.precision)
     report.device, report.precision = str(place.device), place.precision_of(loaded.network)
     probes = supply.probe(paths, options)
+    check_same_kind(probes)
     report.size = probes[0].size
     read = {look.path for look in probes}
     report.frames = [
@@ -365,18 +360,3 @@ def _frame_reports(
         )
         for number, frame in enumerate(frames)
     ]
-
-
-def _provenance(report: Report, options: Options) -> dict[str, str | float | list[str]]:
-    """Tell how the picture came about; it travels in the picture's XMP."""
-    return {
-        "version": __version__,
-        "command": report.task,
-        "inputs": [Path(frame.path).name for frame in report.frames if frame.used],
-        "reference": Path(report.reference).name,
-        "backend": report.backend,
-        "weights_sha256": report.weights_sha256 or "",
-        "precision": report.precision,
-        "settings": [f"{name}={value}" for name, value in options.settings.items()],
-        "strength": "" if options.strength == 1 else options.strength,
-    }
