@@ -1,8 +1,6 @@
 """Tuning by reblurring helps where blur is new to a network, and never hurts."""
 
-from collections.abc import Sequence
 from dataclasses import replace
-from statistics import fmean
 
 import pytest
 import torch
@@ -19,7 +17,6 @@ from burstfix.synth.film import FilmSettings, film
 from burstfix.synth.reblur import Triples
 from burstfix.train.reblur import (
     _CLEAR_DB,
-    Scores,
     Supervision,
     Tuner,
     TuneSettings,
@@ -236,23 +233,6 @@ def test_a_gain_that_may_be_chance_is_not_kept(
 
     monkeypatch.setattr("burstfix.train.reblur._CLEAR_DB", gain + 0.01)
     assert not tune(Sharpener(), *parts, supervision, settings=settings(model="warp")).kept
-
-
-@pytest.mark.parametrize(
-    ("gains", "clear"),
-    [
-        ((0.11, 0.14, 0.09, 0.12), True),
-        ((0.7, 0.9, -1.4, 0.3), False),  # as large a mean, but crops do not agree
-        ((0.03, 0.03, 0.03, 0.03), False),  # they agree on next to nothing
-        ((0.5,), False),
-    ],
-)
-def test_a_gain_is_clear_where_crops_agree_on_it(gains: tuple[float, ...], clear: bool) -> None:
-    def scores(gains: Sequence[float]) -> Scores:
-        crops = [38 + gain for gain in gains]
-        return Scores(reblur_db=fmean(crops), truth_db=22, crops_db=tuple(crops))
-
-    assert scores(gains).clearly_above(scores([0.0] * len(gains))) is clear
 
 
 def test_gains_on_the_film_that_cost_made_samples_are_not_kept(

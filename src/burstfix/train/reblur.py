@@ -12,7 +12,6 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
 
 import torch
 from torch import Tensor
@@ -35,7 +34,6 @@ _JUDGED = 8  # crops that tell the exposure cycle
 # Gains of frames held out that are less can be chance: with 0.01 dB, results were off the truth by
 # 0.01 dB more than before.
 _CLEAR_DB = 0.05
-_CLEAR_ERRORS = 2.0  # standard errors over crops: two of four gain a decibel, one loses more
 # 0.5 is a shutter that never closes. One open for less than half of the time leaves little blur;
 # and frames that are hardly restored yet would all seem to come from such.
 _CYCLES = tuple(share / 20 for share in range(5, 11))
@@ -100,21 +98,10 @@ class Scores:
     Args:
         reblur_db: PSNR of results, blurred again, against frames that are held out.
         truth_db: PSNR of the made samples that are fixed, by the mean of their squared errors.
-        crops_db: as `reblur_db`, of each crop.
     """
 
     reblur_db: float
     truth_db: float
-    crops_db: tuple[float, ...]
-
-    def clearly_above(self, before: "Scores") -> bool:
-        """Whether reblurred frames are better than before, by more than crops differ by chance."""
-        if self.reblur_db <= before.reblur_db + _CLEAR_DB:
-            return False
-        gains = [new - old for old, new in zip(before.crops_db, self.crops_db, strict=True)]
-        if len(gains) < 2:
-            return False
-        return fmean(gains) > _CLEAR_ERRORS * stdev(gains) / math.sqrt(len(gains))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,9 +149,8 @@ def tune(
 ) -> Tuning:
     """Tune a network to a film, and keep that only where it helps.
 
-    Kept are the weights, at one of the comparisons, that explain the frames held out best, and
-    better than the original by more than chance, among those that do not restore made samples
-    worse.
+    Kept are the weights, at one of the comparisons, that explain the frames held out best and
+    clearly better than the original, among those that do not restore made samples worse.
 
     Args:
         network: whose weights are copied; in inference mode, so that statistics stay.
@@ -189,6 +175,7 @@ def tune(
         tuner.exposure_cycle = choose_cycle(tuner, learned)
     before = tuner.score(held_out)
     best, best_state, after = before, None, before
+    least = before.reblur_db + _CLEAR_DB  # what a comparison must reach to be kept
     seconds = 0.0
     for step in range(1, settings.iterations + 1):
         began = time.monotonic()
@@ -198,9 +185,9 @@ def tune(
             report(step, loss)
         if step % settings.check_every == 0 or step == settings.iterations:
             after = tuner.score(held_out)
-            harmless = after.truth_db >= before.truth_db
-            if harmless and after.reblur_db > best.reblur_db and after.clearly_above(before):
+            if after.reblur_db > least and after.truth_db >= before.truth_db:
                 best, best_state = after, copy.deepcopy(tuned.state_dict())
+                least = after.reblur_db
     kept = best_state is not None
     tuned.load_state_dict(best_state if best_state is not None else network.state_dict())
     return Tuning(
@@ -324,11 +311,9 @@ class Tuner:
                 psnrs(self.network.restore_light, burst).div(-10).mul(math.log(10)).exp()
                 for burst in self.supervision.fixed
             ]  # mean squares: decibels of frames that need nothing would outweigh all others
-        crops = torch.cat(errors).clamp_min(1e-12)
         return Scores(
-            reblur_db=float(-10 * crops.mean().log10()),
+            reblur_db=float(-10 * torch.cat(errors).mean().log10()),
             truth_db=float(-10 * torch.cat(truths).mean().log10()),
-            crops_db=tuple((-10 * crops.log10()).tolist()),
         )
 
 
