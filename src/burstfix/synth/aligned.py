@@ -31,7 +31,7 @@ def align(
     homographies = motion.corner_homographies(corners, size)
     depth = settings.parallax_px * 2 * strength[:, 1] ** 4 * later
     grid = pixel_grid(size, device=device, dtype=torch.float32)
-    points = transform(torch.linalg.inv(homographies), grid)
+    points = transform(motion.inverse(homographies), grid)
     points = points + motion.parallax(count * frames, size, depth, generator)
     points = points + (plan.shift.view(-1, 1, 1, 2) + GUARD)
     aligned = sample(recorded.flatten(0, 1), points)

@@ -39,6 +39,12 @@ def shifts(shift: Tensor) -> Tensor:
     return matrices
 
 
+def inverse(matrices: Tensor) -> Tensor:
+    """Invert matrices that can be: whether they can is not asked, for a GPU would be waited for."""
+    found: Tensor = torch.linalg.inv_ex(matrices).inverse
+    return found
+
+
 def corner_homographies(offsets: Tensor, size: tuple[int, int]) -> Tensor:
     """Find the homographies that move a picture's corners by given offsets.
 

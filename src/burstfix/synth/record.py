@@ -5,6 +5,7 @@ from torch import Tensor
 
 from burstfix import color
 from burstfix.synth import camera, sensor
+from burstfix.synth.motion import inverse
 from burstfix.synth.plan import CameraSettings, Choices, Plan
 
 _QUIET = 1.5 / 255  # deviation of codes: of frames below it cameras leave the colours alone
@@ -35,7 +36,7 @@ def record(
             developed[n] = white.clamp_(-choice.pedestal, 1)
     developed *= balance
     if settings.mixed_share > 0:  # every channel clips first: highlights stay neutral
-        developed = _mixed(developed.clamp_max_(1), torch.linalg.inv(plan.mixing))
+        developed = _mixed(developed.clamp_max_(1), inverse(plan.mixing))
     developed *= plan.drift.view(count, frames, 3, 1, 1)
     for n, choice in enumerate(plan.choices):
         if choice.correlated:

@@ -172,10 +172,9 @@ class Film:
         scene = _approach(moved, axis) @ turned @ placed
         if layer is None:
             return scene
-        time = float(self.times[moment])
+        time = self.times[moment]
         own = motion.rigid(time * layer.velocity, time * layer.spin, layer.centre)
-        layer_from_scene: Tensor = torch.linalg.inv(own)
-        return layer_from_scene @ scene
+        return motion.inverse(own) @ scene
 
     def _grid(self) -> Tensor:
         inset = float(self.margin)
@@ -184,7 +183,7 @@ class Film:
 
     def _way(self, grid: Tensor, moment: int, other: int, layer: Layer | None) -> Tensor:
         """Follow points of frames within the scene behind, or within a layer; (N or m, h, w, 2)."""
-        there: Tensor = torch.linalg.inv(self.scene_from_frame(other, layer))
+        there = motion.inverse(self.scene_from_frame(other, layer))
         return transform(there @ self.scene_from_frame(moment, layer), grid) - grid
 
 
@@ -233,8 +232,7 @@ def _turn(angles: Tensor, focal: Tensor, axis: Tensor) -> Tensor:
     lens = torch.zeros_like(pan)
     lens[:, 0, 0] = lens[:, 1, 1] = focal
     lens[:, :2, 2], lens[:, 2, 2] = axis, 1
-    back: Tensor = torch.linalg.inv(lens)
-    return lens @ pan @ tilt @ roll @ back
+    return lens @ pan @ tilt @ roll @ motion.inverse(lens)
 
 
 def _approach(moved: Tensor, axis: Tensor) -> Tensor:
