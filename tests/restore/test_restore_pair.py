@@ -166,10 +166,18 @@ def test_what_the_gain_lifts_beyond_white_or_the_short_frame_clipped_is_white() 
     assert darker.read(Box(0, 0, 1, 4))[0, 0].tolist() == pytest.approx([0, 0.05, 0.25, 1])
 
 
-def raw_pair(folder: Path) -> list[Path]:
-    """Write a pair of DNG files; the camera took the short one for another white balance."""
+def raw_pair(folder: Path, *, thing: bool = False) -> list[Path]:
+    """Write a pair of DNG files; the camera took the short one for another white balance.
+
+    Args:
+        folder: where to.
+        thing: whether a bright one stands in the long frame alone.
+    """
     light = to_light(scene(200, 240))
-    exposures = ((light, 0.2, 1 / 60, (0.4, 1.0, 0.5)), (cv2.blur(light, (11, 3)), 1.0, 0.25, None))
+    long = cv2.blur(light, (11, 3))
+    if thing:
+        long[50:110, 90:130] = (0.9, 0.05, 0.02)
+    exposures = ((light, 0.2, 1 / 60, (0.4, 1.0, 0.5)), (long, 1.0, 0.25, None))
     paths = []
     for number, (seen, gain, time_s, neutral) in enumerate(exposures):
         camera = seen * gain * np.array([0.5, 1.0, 0.7])
@@ -208,6 +216,22 @@ def test_raw_frames_take_the_white_balance_of_the_long_one(tmp_path: Path) -> No
     noise = aligned.descriptor[0, :, 2:].numpy()
     expected = [[1e-4 * match.gain, 1e-6 * match.gain**2], [1e-4, 1e-6]]
     np.testing.assert_allclose(noise, expected, rtol=1e-4)
+
+
+def test_a_thing_that_stands_only_in_a_long_raw_frame_counts_as_not_seen(tmp_path: Path) -> None:
+    seen, light = [], []
+    for thing in (False, True):
+        folder = tmp_path / str(thing)
+        folder.mkdir()
+        frames = [read_frame(path) for path in raw_pair(folder, thing=thing)]
+        aligned, _ = align_pair(frames, KINDS, Reporter())
+        burst, share = aligned.source.read(Box.whole(aligned.source.size))
+        light.append(burst[0])
+        seen.append(share[1, 0, 16:-16, 16:-16])
+    assert seen[0].mean() > 0.98
+    assert seen[1][44:84, 79:109].max() < 0.1
+    assert seen[1][:, :34].mean() > 0.95
+    torch.testing.assert_close(light[0], light[1], rtol=0.05, atol=0.01)  # the short one's own
 
 
 def test_noise_that_files_do_not_tell_is_measured_beside_the_long_frame(tmp_path: Path) -> None:

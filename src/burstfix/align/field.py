@@ -5,7 +5,7 @@ and clipped leaves blotches of colour, which a gain of some stops brings out. Th
 knows better there. At the scale of its blur and above, it says what the light is.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -52,6 +52,10 @@ class LightField:
     def change(self, light: Tensor, box: Box) -> Tensor:
         """Return the light of a box as the field changes it; (3, h, w) to the same."""
         return torch.addcmul(light, light.clamp_min(0) + self.dark, self.read(box))
+
+    def unchanging(self) -> "LightField":
+        """Return a field that leaves light as it is, and tells other things alone."""
+        return replace(self, knots=torch.zeros_like(self.knots))
 
     def read(self, box: Box) -> Tensor:
         """Return the field over a box; (3, h, w). The same whatever the box, to the bit."""

@@ -271,16 +271,16 @@ class _Views:
         """Return a noisy frame in the light of `main`."""
         frame = self.frames[number]
         matched = MatchedPixels(frame.pixels, match)
-        if not frame.raw:  # raw light keeps to a line
-            field = light_field(
-                reduced_light(matched, self.factor).numpy(),
-                self._light(self.main),
-                self._main_from(number),
-                self.factor,
-                match.gain,
-            )
-            matched = replace(matched, field=field)
-        return replace(frame, pixels=matched)
+        field = light_field(
+            reduced_light(matched, self.factor).numpy(),
+            self._light(self.main),
+            self._main_from(number),
+            self.factor,
+            match.gain,
+        )
+        if frame.raw:  # raw light keeps to a line
+            field = field.unchanging()
+        return replace(frame, pixels=replace(matched, field=field))
 
     def _gain(self, number: int) -> float:
         """Return what brings a blurry frame's light to that of `main`."""
