@@ -1,6 +1,7 @@
 """From decoded frames of two kinds to one aligned burst at the exposure of the blurry ones."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from burstfix.align.light import LightMatch, match_light
 from burstfix.align.sharpness import sharpness
 from burstfix.align.warp import AlignedBurst
 from burstfix.backends.base import DESCRIPTOR
+from burstfix.device import cores
 from burstfix.errors import AlignmentError
 from burstfix.frame import Box, Burst, Frame, Pixels, Size
 from burstfix.io.decode import rebalance
@@ -36,8 +38,8 @@ from burstfix.restore.report import Reporter
 Picture = NDArray[np.float32]
 
 # Boxes over the picture in which a short exposure is held against a long one.
-_SAMPLE = 192  # px
-_DOWN, _ACROSS = 3, 4
+_SAMPLE = 160  # px
+_DOWN, _ACROSS = 2, 3
 _SEEN = 0.9
 
 WHITE = 1.0  # what the long exposure clips is white in the result, whatever the short one saw
@@ -146,11 +148,13 @@ def _beside(source: AlignedBurst, blurry: int) -> tuple[Tensor, Tensor]:
 
     White is what the blurry one did not wholly see.
     """
-    pairs = []
-    for box in _sample_boxes(source.size):
+
+    def read(box: Box) -> tuple[Tensor, Tensor]:
         burst, seen = source.read(box)
-        pairs.append((burst[0], torch.where(seen[blurry] > _SEEN, burst[blurry], WHITE)))
-    shorts, longs = zip(*pairs, strict=True)
+        return burst[0], torch.where(seen[blurry] > _SEEN, burst[blurry], WHITE)
+
+    with ThreadPoolExecutor(cores()) as pool:
+        shorts, longs = zip(*pool.map(read, _sample_boxes(source.size)), strict=True)
     return torch.cat(shorts, dim=2), torch.cat(longs, dim=2)
 
 
@@ -158,8 +162,8 @@ def _sample_boxes(size: Size) -> list[Box]:
     """Spread boxes evenly over a picture; of a small one they are the whole."""
     height, width = (min(side, _SAMPLE) for side in size)
     rest_down, rest_right = size[0] - height, size[1] - width
-    tops = sorted({rest_down * step // (_DOWN - 1) for step in range(_DOWN)})
-    lefts = sorted({rest_right * step // (_ACROSS - 1) for step in range(_ACROSS)})
+    tops = sorted({rest_down * (2 * step + 1) // (2 * _DOWN) for step in range(_DOWN)})
+    lefts = sorted({rest_right * (2 * step + 1) // (2 * _ACROSS) for step in range(_ACROSS)})
     return [Box(top, left, top + height, left + width) for top in tops for left in lefts]
 
 
