@@ -146,7 +146,7 @@ def faulty() -> Iterator[None]:
             raise MemoryError
         return save(canvas, path, **options)
 
-    with patch("burstfix.restore.steps.save", faulty_save):
+    with patch("burstfix.restore.writing.save", faulty_save):
         yield
 
 
