@@ -80,6 +80,10 @@ def test_a_plan_refuses_what_the_run_would(tmp_path: Path) -> None:
     for act in (plan_burst, restore_burst):
         with pytest.raises(InputError, match="turned by 90 degrees"):
             act(paths, tmp_path / "out.png", Options(backend="mean"))
+    (tmp_path / "there.png").write_bytes(b"")
+    for act in (plan_burst, restore_burst):
+        there = act(paths, tmp_path / "there.png", Options(backend="mean", on_exists="skip"))
+        assert there.status == "skipped"
 
 
 def test_stages_are_told_in_order(made_burst: MadeBurst, tmp_path: Path) -> None:

@@ -151,15 +151,16 @@ def test_a_folder_of_results_is_no_burst(tmp_path: Path) -> None:
         find_bursts([tmp_path / "old"], output=tmp_path / "new")
 
 
-@pytest.mark.parametrize("output", ["restored", "restored/{stem}-{n}.png"])
-def test_where_results_go_is_no_burst_beside_others(tmp_path: Path, output: str) -> None:
+def test_where_results_go_is_no_burst_beside_others(tmp_path: Path) -> None:
     touch(tmp_path / "a", "1.jpg", "2.jpg")
     touch(tmp_path / "restored", "a.png")  # its labels were left out
     told = Told()
-    (burst,) = find_bursts([tmp_path / "*/"], told, output=tmp_path / output)
+    (burst,) = find_bursts([tmp_path / "*/"], told, output=tmp_path / "restored")
     assert burst.folder == tmp_path / "a"
     assert f"{tmp_path / 'restored'} is left out" in told.warnings[0]
     assert len(find_bursts([tmp_path / "a"], output=tmp_path / "a")) == 1
+    both = [tmp_path / "a", tmp_path / "restored"]  # named, and results only lie beside its frames
+    assert len(find_bursts(both, output=tmp_path / "a" / "{stem}-restored.png")) == 2
 
 
 def test_names_are_filled_from_the_burst() -> None:

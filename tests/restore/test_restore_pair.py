@@ -89,6 +89,14 @@ def test_the_result_beats_both_frames_and_has_the_colour_of_the_long_one(
     assert np.abs(colour).max() < 0.015
 
 
+def test_what_is_not_restored_is_the_matched_frame_and_not_its_dark_file(tmp_path: Path) -> None:
+    pair = make_pair(tmp_path, times_s=(0.02, 0.25))  # JPEG files
+    for ending in ("jpg", "png"):
+        restore_pair(pair.paths, tmp_path / f"out.{ending}", Options(strength=0))
+    as_jpeg, as_png = (codes(tmp_path / f"out.{ending}") for ending in ("jpg", "png"))
+    assert as_jpeg.mean() == pytest.approx(as_png.mean(), abs=0.01)
+
+
 def test_the_order_of_the_files_changes_no_bit(made_pair: MadePair, tmp_path: Path) -> None:
     one, other = tmp_path / "1.png", tmp_path / "2.png"
     plain = Options(keep_metadata=False)

@@ -19,6 +19,7 @@ from burstfix.restore.inputs import (
     results_folder,
     tell_foreign,
     tell_previews,
+    without_worked,
 )
 from burstfix.restore.options import Options
 from burstfix.restore.report import Reporter
@@ -159,7 +160,7 @@ def _walk(folder: Path, apart: Path, reporter: Reporter) -> list[Path]:
         inner[:] = [path.name for path in kept]
         listing = pictures_in(here)
         tell_previews(here, listing, reporter)
-        files += listing.files
+        files += without_worked(here, listing.files, reporter)
         foreign += listing.foreign
     if not files:
         raise no_picture(folder, foreign)

@@ -79,8 +79,8 @@ def find_bursts(
     Args:
         arguments: what was typed.
         reporter: is told what was left out; None is silent.
-        output: where results go. In folders, earlier results are then no frames; and the folder
-            that results go to is no burst, unless it is the only one. None takes all pictures.
+        output: where results go. In folders, earlier results are then no frames; and where it is
+            a folder itself that is no burst, unless it is the only one. None takes all pictures.
 
     Raises:
         InputError: something does not exist, or a folder has no picture, or all have none but
@@ -92,7 +92,7 @@ def find_bursts(
     loose = _refuse_repeats([path for path in found if not path.is_dir()])
     bursts = [BurstFiles(files=tuple(loose))] if loose else []
     if output is not None:
-        folders = _without_target(folders, results_folder(output), told)
+        folders = _without_target(folders, output.resolve(), told)
     bare = []
     for folder in folders:
         if files := _frames_in(folder, told, results=output is None):
@@ -137,12 +137,17 @@ def _frames_in(folder: Path, reporter: Reporter, *, results: bool) -> list[Path]
     frames = [path for path in listing.files if results or _is_raw(path) or not is_result(path)]
     if count := len(listing.files) - len(frames):
         reporter.note(f"{folder}: pictures that burstfix restored are left out ({count}).")
-    raw_stems = {path.stem for path in frames if _is_raw(path)}
-    worked = [path for path in frames if path.stem in raw_stems and not _is_raw(path)]
-    if worked:  # a burst is of one kind
+    return without_worked(folder, frames, reporter)
+
+
+def without_worked(folder: Path, pictures: Sequence[Path], reporter: Reporter) -> list[Path]:
+    """Leave out what was made of raw files beside them, and warn of it."""
+    raw_stems = {path.stem for path in pictures if _is_raw(path)}
+    worked = [path for path in pictures if path.stem in raw_stems and not _is_raw(path)]
+    if worked:
         names = ", ".join(path.name for path in worked)
         reporter.warn(f"{folder}: the raw files are taken, not what was made of them: {names}.")
-    return [path for path in frames if path not in set(worked)]
+    return [path for path in pictures if path not in set(worked)]
 
 
 def natural_key(path: Path) -> tuple[tuple[int, int | str], ...]:
@@ -353,7 +358,11 @@ def _dates_of(paths: Sequence[Path], reporter: Reporter) -> dict[Path, str]:
     """
     from burstfix.io.decode import probe  # only where {date} asks for it
 
-    taken = {look.path: look.metadata.taken for look in probe(paths, skip_bad=True)}
+    try:
+        looks = probe(paths, skip_bad=True)
+    except InputError:  # none can be read
+        looks = []
+    taken = {look.path: look.metadata.taken for look in looks}
     dates = {}
     for path in paths:
         moment = taken.get(path)

@@ -13,8 +13,9 @@ from burstfix.restore.kinds import Named, find_kinds, kinds_by_name, kinds_told
 from burstfix.restore.network import Loaded
 from burstfix.restore.options import Options
 from burstfix.restore.pair_alignment import align_pair, measure_noise
+from burstfix.restore.recorder import Recorder
 from burstfix.restore.report import Report, Reporter
-from burstfix.restore.steps import Recorder, Steps, plan, restore
+from burstfix.restore.steps import Steps, plan, restore
 
 
 def restore_pair(

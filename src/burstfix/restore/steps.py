@@ -24,7 +24,7 @@ from burstfix.restore.supply import Supply
 from burstfix.restore.writing import write_picture
 from burstfix.tiling import Place
 
-__all__ = ["Recorder", "Steps", "place_for", "plan", "restore"]
+__all__ = ["Steps", "place_for", "plan", "restore"]
 
 _UNREAD = "cannot be read"
 _COPIED_ROWS = 256  # at once, of what is not restored
@@ -142,7 +142,8 @@ def plan(
     place = Place(device.choose(options.device), options.precision)
     report.device, report.precision = str(place.device), place.precision_of(loaded.network)
     probes = supply.probe(paths, options)
-    check_same_kind(probes)
+    if target:
+        check_same_kind(probes)
     report.size = probes[0].size
     read = {look.path for look in probes}
     report.frames = [

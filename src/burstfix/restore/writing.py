@@ -4,6 +4,7 @@ from pathlib import Path
 
 from burstfix import __version__
 from burstfix.frame import Frame
+from burstfix.io.store import StoredCodes
 from burstfix.io.verbatim import pass_on, would_lose
 from burstfix.io.write import Canvas, Format, save
 from burstfix.restore.options import Options
@@ -35,8 +36,9 @@ def write_picture(
         OutputError: the file cannot be written; an older one is untouched.
     """
     overwrite, source = options.on_exists == "overwrite", reference.path
-    untouched = options.strength == 0 and options.keep_metadata
-    if untouched and source and would_lose(source, kind):
+    # Pixels that were matched to another frame's are others than the file's.
+    untouched = options.strength == 0 and isinstance(reference.pixels, StoredCodes)
+    if untouched and options.keep_metadata and source and would_lose(source, kind):
         pass_on(source, target, replace=overwrite)
         recorder.note(f"{target.name} is {reference.name} as it was.")
         return

@@ -4,15 +4,14 @@ import math
 from dataclasses import dataclass, fields, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from burstfix import color
-from burstfix.noise import compare
-from burstfix.synth import motion, sensor
+from burstfix.synth import sensor
 from burstfix.synth.aligned import align, code_truth, describe, match_exposure, see
 from burstfix.synth.burst import SyntheticBurst, cut_scenes
 from burstfix.synth.film import FilmSettings, film, still_psfs
+from burstfix.synth.matched import doubt, forget_gain, tell_noise, tint_dark
 from burstfix.synth.plan import (
     GUARD,
     MARGIN,
@@ -28,7 +27,6 @@ from burstfix.synth.record import record
 from burstfix.synth.sequence import Film
 
 SHOT_BELOW = 0.5  # of the long exposure's light: where the paper's noise is shot noise; our choice
-_DARK = 0.004  # of a short JPEG's linear light: a code or two of 8 bits, where colours go astray
 INTENSITIES = 256  # of an 8-bit picture: the scale of the paper's shot noise
 
 
@@ -196,16 +194,23 @@ def _photograph(
     aligned, homographies = align(recorded, settings, plan, generator)
     gain_ev = match_exposure(aligned, plan)
     if settings.dark_cast > 0:
-        _cast(aligned[:, : line.shorts], gain_ev, plan, settings, generator)
+        tint_dark(aligned[:, : line.shorts], gain_ev, plan, settings.dark_cast, generator)
     aligned.clamp_max_(1)  # what the long frame would clip is white in the short one too
     seen = see(aligned, settings, plan, generator)
     inner = slice(GUARD, GUARD + settings.crop)
     if settings.doubt_share > 0:
-        _doubt(seen[:, line.shorts :], plan, settings, generator)
+        doubt(seen[:, line.shorts :], plan, settings.doubt_share, generator)
     truth = code_truth(truth[..., inner, inner], plan)
-    descriptor = _forget(describe(gain_ev, plan), settings, generator)
+    descriptor = forget_gain(describe(gain_ev, plan), settings.unknown_gain_share, generator)
     if settings.measured_noise_share > 0:  # draws else not needed would change all fixed pairs
-        _measure(descriptor[:, : line.shorts], aligned[:, 0], truth, settings, generator)
+        tell_noise(
+            descriptor[:, : line.shorts],
+            aligned[:, 0],
+            truth,
+            share=settings.measured_noise_share,
+            error=settings.measuring_error,
+            generator=generator,
+        )
     return SyntheticBurst(
         frames=torch.lerp(aligned[:, :1], aligned, seen),
         truth=truth,
@@ -337,80 +342,3 @@ def _mistake(
     unknown = torch.where(strange[:, 0], 0.0, psfs[:, -1])
     light = torch.cat([light[:, :-1], last.unsqueeze(1)], dim=1)
     return light, torch.cat([psfs[:, :-1], unknown.unsqueeze(1)], dim=1)
-
-
-def _cast(
-    shorts: Tensor, gain_ev: Tensor, plan: Plan, settings: PairSettings, generator: torch.Generator
-) -> None:
-    """Tint dark places of short JPEGs, slowly varying, as matching leaves them; in place.
-
-    Tone curves, and noise that was clipped at black and smoothed, bend the darkest codes of each
-    colour on its own, which gains bring out.
-
-    Args:
-        shorts: matched; (N, S, 3, h, w).
-        gain_ev: log2 of the factors that matched them and the others; (N, F).
-        plan: which are JPEGs.
-        settings: how strong.
-        generator: draws the tints.
-    """
-    count = len(shorts)
-    knots = torch.randn(count, 3, 4, 4, generator=generator, device=shorts.device)
-    tint = F.interpolate(knots, shorts.shape[-2:], mode="bilinear", align_corners=True)
-    jpeg = torch.tensor([choice.jpeg for choice in plan.choices], device=shorts.device)
-    gain = (gain_ev[:, :1].exp2() * jpeg.view(-1, 1)).view(-1, 1, 1, 1, 1)
-    dark = (_DARK * gain).clamp_min(1e-6)
-    shorts += settings.dark_cast * gain * tint.unsqueeze(1) * dark / (dark + shorts.clamp_min(0))
-
-
-def _doubt(seen: Tensor, plan: Plan, settings: PairSettings, generator: torch.Generator) -> None:
-    """Count places of some long JPEGs as seen in part, as matching does where light differs.
-
-    Args:
-        seen: of the long frames, changed in place; (N, L, 1, h, w).
-        plan: which are JPEGs.
-        settings: how many.
-        generator: draws the places.
-    """
-    count, side = len(seen), seen.shape[-1]
-    bumps = motion.smooth_noise((count, 1, side, side), 3, generator)
-    dice = torch.rand(count, 2, generator=generator, device=seen.device)
-    jpeg = torch.tensor([choice.jpeg for choice in plan.choices], device=seen.device)
-    doubted = jpeg & (dice[:, 0] < settings.doubt_share)
-    alike = (3 * bumps + 5 * dice[:, 1].view(-1, 1, 1, 1)).sigmoid()
-    seen *= torch.where(doubted.view(-1, 1, 1, 1), alike, 1.0).unsqueeze(1)
-
-
-def _forget(descriptor: Tensor, settings: PairSettings, generator: torch.Generator) -> Tensor:
-    """Leave out, of some pairs, how much the short frame was brightened."""
-    dice = torch.rand(len(descriptor), generator=generator, device=descriptor.device)
-    descriptor[dice < settings.unknown_gain_share, :, 1] = math.nan
-    return descriptor
-
-
-def _measure(
-    descriptor: Tensor,
-    short: Tensor,
-    truth: Tensor,
-    settings: PairSettings,
-    generator: torch.Generator,
-) -> None:
-    """Tell the short frames' noise where files do not, as one finds it beside a long frame.
-
-    Args:
-        descriptor: of the short frames, changed in place; (N, F, D).
-        short: the first of them, matched; (N, 3, h, w).
-        truth: the same light without noise; (N, 3, h, w).
-        settings: of how many, and how well.
-        generator: draws the errors.
-    """
-    count = len(short)
-    dice = torch.rand(count, generator=generator, device=generator.device)
-    errors = torch.randn(count, generator=generator, device=generator.device)
-    factors = (errors * settings.measuring_error).exp()
-    measured = dice < settings.measured_noise_share
-    for n in (descriptor[:, 0, 2].isnan() & measured).nonzero().flatten().tolist():
-        found = compare(short[n], truth[n])
-        if found is not None:
-            told = torch.tensor([found.shot, found.read], device=factors.device)
-            descriptor[n, :, 2:] = told * factors[n]
