@@ -14,6 +14,7 @@ from burstfix.cli import (
     backends,
     burst,
     evaluate,
+    pack,
     pair,
     single,
     synth,
@@ -44,7 +45,7 @@ train.app.command(name="flow", epilog=train_film.FLOW_EXAMPLES, no_args_is_help=
 train.app.command(name="reblur", epilog=train_film.REBLUR_EXAMPLES, no_args_is_help=True)(
     train_film.reblur
 )
-app.command(name="pack")(train.pack)
+app.command(name="pack")(pack.pack)
 app.command(name="evaluate", epilog=evaluate.EXAMPLES, no_args_is_help=True)(evaluate.evaluate)
 
 

@@ -1,4 +1,4 @@
-"""`burstfix train` and `burstfix pack`: make weights of your own."""
+"""`burstfix train`: make weights of your own."""
 
 import os
 from pathlib import Path
@@ -357,23 +357,6 @@ def _introduce(photos: "list[Photo]", recipe: "Recipe", terminal: "Terminal") ->
         terminal.warn(
             f"{learning} photographs are few: weights will fit these scenes better than others."
         )
-
-
-def pack(
-    folder: Annotated[Path, typer.Argument(help="Folder of photographs.", show_default=False)],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="The pack, as photos.pack.", show_default=False)
-    ],
-    quality: Annotated[int, typer.Option("--quality", min=1, max=100)] = 85,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
-) -> None:
-    """Pack photographs into one compact file that travels to a GPU server."""
-    del debug  # read by `main`
-    from burstfix.io.photos import pack_photos
-
-    count = pack_photos(folder, output, quality=quality)
-    size = output.stat().st_size / (1 << 20)
-    typer.echo(f"Packed {count} photographs into {output}, {size:.1f} MiB.", err=True)
 
 
 class _Teller:

@@ -16,7 +16,6 @@ from burstfix.restore.inputs import (
     natural_key,
     no_picture,
     pictures_in,
-    results_folder,
     tell_foreign,
     tell_previews,
     without_worked,
@@ -59,7 +58,8 @@ def find_photographs(
         if not path.is_dir():
             photographs.append(Photograph(path=path))
             continue
-        files = _walk(path, results_folder(output), reporter or Reporter())
+        apart = (output.parent if "{" in output.name else output).resolve()
+        files = _walk(path, apart, reporter or Reporter())
         photographs += [Photograph(path=file, folder=path) for file in files]
     return list(dict.fromkeys(photographs))
 

@@ -109,11 +109,6 @@ def find_bursts(
     return bursts
 
 
-def results_folder(output: Path) -> Path:
-    """Return the folder that results go to, if `output` is one or a name with fields."""
-    return (output.parent if "{" in output.name else output).resolve()
-
-
 def _without_target(folders: list[Path], target: Path, reporter: Reporter) -> list[Path]:
     """Leave out the folder that results go to, which a glob takes along in a later run."""
     others = [folder for folder in folders if folder.resolve() != target]
